@@ -1,0 +1,115 @@
+"""BIDS derivative data sets: gradients, sidecars, and the description at their root."""
+
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+
+from harmonization.files import InputError, write_json, write_text
+
+B0_THRESHOLD = 50.0  # s/mm2; scanners write b=5 and the like for b=0
+SHELL_TOLERANCE = 100.0  # s/mm2; the b-values of a shell jitter
+
+
+def _axes_of_bvec(affine: np.ndarray) -> np.ndarray:
+    """Rotation (3, 3) from the axes of a FSL bvec file to world axes.
+
+    FSL gives gradients along the voxel axes, with the first one reversed when the affine has a
+    positive determinant.
+    """
+    rotation = nib.affines.rescale_affine(affine, (2, 2, 2), 1)[:3, :3]
+    if np.linalg.det(rotation) > 0:
+        rotation = rotation @ np.diag([-1.0, 1.0, 1.0])
+    return rotation
+
+
+def read_gradients(
+    bval: str | Path, bvec: str | Path, affine: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Read the gradients of a scan.
+
+    Parameters
+    ----------
+    bval, bvec : path
+        Tables in FSL's convention; bvec as 3 x n or n x 3.
+    affine : ndarray, shape (4, 4)
+        Voxel to world of the scan, whose axes the directions refer to.
+
+    Returns
+    -------
+    bvals : ndarray, shape (n,)
+        s/mm2.
+    directions : ndarray, shape (n, 3)
+        Unit vectors in world axes; zero where b is below 50.
+
+    Raises
+    ------
+    InputError
+        If a table is no table of numbers, the numbers of entries disagree, or a direction is not
+        of unit length.
+    """
+    tables = []
+    for path in (bval, bvec):
+        try:
+            tables.append(np.loadtxt(path, ndmin=2))
+        except ValueError as error:
+            raise InputError(f"{path}: not a table of numbers ({error}); write it anew") from None
+    bvals, directions = tables[0].ravel(), tables[1]
+    if directions.shape[0] == 3 and directions.shape[1] != 3:
+        directions = directions.T
+    if directions.shape != (len(bvals), 3):
+        raise InputError(
+            f"{bvec}: holds a table of shape {tables[1].shape} for the {len(bvals)} b-values in "
+            f"{Path(bval).name}; give one direction for each volume"
+        )
+    weighted = bvals > B0_THRESHOLD
+    length = np.linalg.norm(directions, axis=1)
+    if (wrong := weighted & (np.abs(length - 1) > 0.01)).any():
+        volume = int(np.argmax(wrong))
+        raise InputError(
+            f"{bvec}: the direction of volume {volume} has length {length[volume]:.3g}, not 1; "
+            "normalise the directions"
+        )
+    unit = np.where(weighted[:, None], directions / np.maximum(length, 1e-9)[:, None], 0.0)
+    return bvals, unit @ _axes_of_bvec(affine).T
+
+
+def write_gradients(
+    bval: str | Path,
+    bvec: str | Path,
+    bvals: np.ndarray,
+    directions: np.ndarray,
+    affine: np.ndarray,
+) -> None:
+    """Write b-values (n,) and world `directions` (n, 3) in FSL's convention."""
+    along_axes = directions @ _axes_of_bvec(affine)
+    write_text(bval, " ".join(f"{b:g}" for b in bvals) + "\n")
+    write_text(bvec, "".join(" ".join(f"{v:.8f}" for v in row) + "\n" for row in along_axes.T))
+
+
+def volumes_of_shell(bvals: np.ndarray, shell: float, path: str | Path) -> np.ndarray:
+    """Which volumes belong to the shell at b=`shell`; `path` is named if none does."""
+    chosen = (np.abs(bvals - shell) <= SHELL_TOLERANCE) & (bvals > B0_THRESHOLD)
+    if not chosen.any():
+        found = sorted({round(b, -2) for b in bvals if b > B0_THRESHOLD})
+        raise InputError(
+            f"{path}: no volume at b={shell:g}; its shells are {found}: change "
+            "spherical_harmonics.shell"
+        )
+    return chosen
+
+
+def write_dataset_description(root: str | Path, name: str, generator: dict[str, Any]) -> None:
+    """Write ``dataset_description.json`` and ``.bidsignore`` at the `root` of a derivative."""
+    # Gradient tables with a desc- entity are valid by the standard but not by its validator.
+    write_text(Path(root) / ".bidsignore", "*_desc-*_dwi.bval\n*_desc-*_dwi.bvec\n")
+    write_json(
+        Path(root) / "dataset_description.json",
+        {
+            "Name": name,
+            "BIDSVersion": "1.10.0",
+            "DatasetType": "derivative",
+            "GeneratedBy": [generator],
+        },
+    )
