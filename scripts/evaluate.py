@@ -1,0 +1,69 @@
+"""Score one predicted image against its target."""
+
+import argparse
+import csv
+from pathlib import Path
+
+import numpy as np
+
+from harmonization.evaluation import Scoring
+from harmonization.files import InputError, read_json, run_command, whole_file
+from harmonization.images import read_image
+from harmonization.patches import Lattice
+from harmonization.registration import points_of_mask, sample
+
+LABELS = ("method", "family", "target", "fold", "seed", "subject")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    for label in LABELS:
+        parser.add_argument(f"--{label}", required=True, help="copied into the rows")
+    parser.add_argument("--prediction", type=Path, required=True)
+    parser.add_argument("--measured", type=Path, required=True, help="spherical harmonics")
+    parser.add_argument("--mask", type=Path, required=True, help="brain of the target")
+    parser.add_argument("--truth", type=Path, help="noise-free target")
+    parser.add_argument("--tissue", type=Path, help="labels, on the source's own grid")
+    parser.add_argument("--manifest", type=Path, required=True, help="of the fold")
+    parser.add_argument("--output", type=Path, required=True, help="rows")
+    parser.add_argument("--slice", type=Path, required=True, help="for figures")
+    args = parser.parse_args()
+
+    prediction, affine = read_image(args.prediction)
+    measured, measured_affine = read_image(args.measured)
+    if prediction.shape != measured.shape or not np.allclose(affine, measured_affine, atol=1e-4):
+        raise InputError(
+            f"{args.prediction}: shape {prediction.shape} or affine differs from {args.measured} "
+            f"{measured.shape}; a method must predict on the grid of its target"
+        )
+    mask, _ = read_image(args.mask)
+    truth = read_image(args.truth)[0] if args.truth else None
+    tissue = labels_on_grid(args.tissue, mask, affine) if args.tissue else None
+
+    manifest = read_json(args.manifest)
+    scoring = Scoring(
+        mask,
+        Lattice(**manifest["lattice"]),
+        manifest["scales"][args.target],
+        manifest["normalisation"][args.target],
+    )
+    scores = scoring.scores(prediction, measured, truth, tissue)
+    with whole_file(args.output) as temporary, temporary.open("w", newline="") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow([*LABELS, "region", "metric", "value"])
+        given = [getattr(args, label) for label in LABELS]
+        writer.writerows([*given, s.region, s.metric, f"{s.value:.9g}"] for s in scores)
+    with whole_file(args.slice) as temporary:
+        np.savez(temporary, **scoring.slice(prediction, measured))
+
+
+def labels_on_grid(path: Path, mask: np.ndarray, affine: np.ndarray) -> np.ndarray:
+    """Nearest tissue label at each voxel in `mask`."""
+    labels, labels_affine = read_image(path)
+    image = np.zeros(mask.shape, dtype=np.uint8)
+    image[mask > 0] = sample(labels, labels_affine, points_of_mask(mask, affine), order=0)
+    return image
+
+
+if __name__ == "__main__":
+    run_command(main)

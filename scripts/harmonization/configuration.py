@@ -1,0 +1,202 @@
+"""The configuration of a run: checked before anything starts.
+
+Read by the Snakefile, so it imports nothing heavy.
+"""
+
+import ast
+import hashlib
+from collections.abc import Iterator
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import ValidationError
+
+from harmonization.files import InputError
+
+Settings = dict[str, Any]
+
+
+def check(settings: Settings, schema: Path, name: str) -> None:
+    """Refuse settings that do not fit a schema.
+
+    Parameters
+    ----------
+    settings : dict
+    schema : Path
+        YAML file.
+    name : str
+        What to call the settings in a message.
+
+    Raises
+    ------
+    InputError
+        One line for each problem: the key, what is wrong, and the nearest valid key for a typo.
+    """
+    validator = Draft202012Validator(yaml.safe_load(schema.read_text()))
+    problems = [
+        f"{name}: {problem}"
+        for error in validator.iter_errors(settings)
+        for problem in _describe(error)
+    ]
+    if problems:
+        raise InputError("\n".join(sorted(problems)))
+
+
+def _describe(error: ValidationError) -> Iterator[str]:
+    where = ".".join(map(str, error.absolute_path)) or "top level"
+    if error.validator == "additionalProperties":
+        known = list(error.schema["properties"])
+        for key in set(error.instance) - set(known):
+            yield f"unknown key '{key}' at {where}{suggest(key, known)}"
+    elif error.validator == "oneOf" and error.context:
+        # What the user meant is the alternative that no type or name rules out.
+        alternatives: dict[int, list[ValidationError]] = {}
+        for nested in error.context:
+            alternatives.setdefault(nested.schema_path[0], []).append(nested)
+        for nested in min(alternatives.values(), key=lambda e: (_ruled_out(e), len(e))):
+            yield from _describe(nested)
+    else:
+        yield f"{where}: {error.message}"
+
+
+def _ruled_out(errors: list[ValidationError]) -> bool:
+    return any(error.validator in ("type", "const", "enum") for error in errors)
+
+
+def suggest(word: str, known: list[str]) -> str:
+    """The nearest valid word, or all of them."""
+    close = get_close_matches(word, known, n=1)
+    return f"; did you mean '{close[0]}'?" if close else f"; valid are: {', '.join(sorted(known))}"
+
+
+def check_run(config: Settings, root: Path) -> None:
+    """Refuse a configuration that does not fit its schema or contradicts itself.
+
+    Parameters
+    ----------
+    config : dict
+        The merged configuration.
+    root : Path
+        Of the repository.
+    """
+    check(config, root / "workflow/schemas/config.schema.yaml", "configuration")
+    platforms = list(config["platforms"])
+    for key, names in (("source", [config["source"]]), ("targets", config["targets"])):
+        for name in names:
+            if name not in platforms:
+                raise InputError(
+                    f"configuration: {key}: no platform '{name}'{suggest(name, platforms)}"
+                )
+    if config["source"] in config["targets"]:
+        raise InputError(f"configuration: targets: '{config['source']}' is the source already")
+    subjects, plan = config["dataset"]["subjects"], config["cross_validation"]
+    if plan["folds"] > subjects:
+        raise InputError(
+            f"configuration: cross_validation.folds: {plan['folds']} folds need as many subjects, "
+            f"not {subjects}"
+        )
+    if subjects < plan["validation_subjects"] + 2:
+        raise InputError(
+            f"configuration: cross_validation.validation_subjects: nobody of {subjects} subjects "
+            "is left to train on"
+        )
+    if config["spherical_harmonics"]["shell"] not in config["dataset"]["shells"]:
+        raise InputError(
+            f"configuration: spherical_harmonics.shell: {config['spherical_harmonics']['shell']} "
+            f"is not among dataset.shells {config['dataset']['shells']}"
+        )
+
+
+def read_methods(config: Settings, root: Path) -> dict[str, Settings]:
+    """Settings of the methods to compare and of those they build on, overrides applied.
+
+    Parameters
+    ----------
+    config : dict
+        The merged configuration.
+    root : Path
+        Of the repository.
+
+    Returns
+    -------
+    dict of str to dict
+        By method: components first where they are not among the configured ones.
+    """
+    methods: dict[str, Settings] = {}
+    waiting = list(config["methods"])
+    while waiting:
+        name = waiting.pop(0)
+        if name in methods:
+            continue
+        settings = merge(_read_method(name, root), config["overrides"].get(name, {}))
+        check(settings, root / "workflow/schemas/method.schema.yaml", f"method {name}")
+        methods[name] = _with_training(name, settings, config["training"])
+        if "builds_on" in settings:
+            waiting.append(settings["builds_on"]["method"])
+    for name in config["overrides"]:
+        if name not in methods:
+            raise InputError(
+                f"configuration: overrides: method '{name}' is not used"
+                f"{suggest(name, list(methods))}"
+            )
+    return methods
+
+
+def _read_method(name: str, root: Path) -> Settings:
+    folder = root / "config/methods"
+    path = folder / f"{name}.yaml"
+    if not path.exists():
+        known = [p.stem for p in folder.glob("*.yaml")]
+        raise InputError(
+            f"configuration: methods: no file config/methods/{name}.yaml{suggest(name, known)}"
+        )
+    return yaml.safe_load(path.read_text())
+
+
+def _with_training(name: str, settings: Settings, length: str) -> Settings:
+    """Put the training settings of one `length` in the place of all."""
+    if "training" not in settings:
+        return settings
+    if length not in settings["training"]:
+        raise InputError(
+            f"configuration: training: method {name} has no '{length}' settings; add them to "
+            f"config/methods/{name}.yaml"
+        )
+    return {**settings, "training": settings["training"][length]}
+
+
+def merge(settings: Settings, changes: Settings) -> Settings:
+    """Copy of `settings` with `changes` put in, dictionaries key by key."""
+    merged = dict(settings)
+    for key, value in changes.items():
+        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        merged[key] = merge(merged[key], value) if both else value
+    return merged
+
+
+def code_version(script: Path) -> str:
+    """Hash of a command and of every module of the library that it imports, directly or not.
+
+    Snakemake sees a rule's own code, but not what a command imports; with this as a parameter of
+    the rule, editing a network trains it anew and editing a figure only draws it anew. Comments
+    and layout do not count.
+    """
+    library = script.parent
+    seen: dict[Path, str] = {}
+    waiting = [script]
+    while waiting:
+        path = waiting.pop()
+        if path in seen:
+            continue
+        tree = ast.parse(path.read_text())
+        seen[path] = ast.dump(tree)
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("harmonization"):
+                modules = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+                files = (library / f"{m.replace('.', '/')}.py" for m in modules)
+                waiting += [f for f in files if f.exists()]
+    content = "".join(seen[path] for path in sorted(seen))
+    return hashlib.sha256(content.encode()).hexdigest()[:16]

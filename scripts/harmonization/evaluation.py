@@ -1,0 +1,122 @@
+"""Scores of a predicted image against a target image. Knows images, not methods."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from harmonization.manifest import standardise
+from harmonization.patches import Lattice
+from harmonization.spherical_harmonics import coefficient_orders
+
+TISSUES = {1: "white_matter", 2: "grey_matter", 3: "csf"}
+
+
+@dataclass(frozen=True)
+class Score:
+    """One number: what was measured, and where."""
+
+    region: str
+    metric: str
+    value: float
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """Where and in what units a prediction is scored.
+
+    Parameters
+    ----------
+    mask : ndarray, shape (x, y, z)
+        Brain of the target.
+    lattice : Lattice
+    scale : int
+        r of the target.
+    statistics : dict
+        ``mean`` and ``std`` of the target's coefficients over the training subjects.
+    """
+
+    mask: np.ndarray
+    lattice: Lattice
+    scale: int
+    statistics: dict[str, list[float]]
+
+    def patch_mse(self, squared_error: np.ndarray) -> float:
+        """Mean over the cores that count of the mean over their voxels in the mask.
+
+        Parameters
+        ----------
+        squared_error : ndarray, shape (x, y, z)
+            Mean over the coefficients.
+        """
+        error = self.lattice.blocks(np.where(self.mask > 0, squared_error, 0), self.scale)
+        inside = self.lattice.blocks(self.mask > 0, self.scale)
+        counted = self.lattice.counted(self.mask, self.scale)
+        return float((error.sum(axis=-1)[counted] / inside.sum(axis=-1)[counted]).mean())
+
+    def scores(
+        self,
+        prediction: np.ndarray,
+        target: np.ndarray,
+        truth: np.ndarray | None = None,
+        tissue: np.ndarray | None = None,
+    ) -> list[Score]:
+        """All scores of one prediction.
+
+        ``patch_mse`` is the paper's measure, in raw units; ``patch_mse_standardised`` divides each
+        coefficient by its standard deviation, ``patch_mse_l<l>`` is that of one order (raw), and
+        ``truth_mse`` is ``patch_mse`` against the noise-free target. ``mse`` is the mean over the
+        voxels of a tissue.
+
+        Parameters
+        ----------
+        prediction, target, truth : ndarray, shape (x, y, z, c)
+            Raw coefficients.
+        tissue : ndarray, shape (x, y, z)
+            Labels as in `TISSUES`.
+        """
+        error = (prediction.astype(np.float64) - target) ** 2
+        std = np.array(self.statistics["std"])
+        scores = [
+            Score("brain", "patch_mse", self.patch_mse(error.mean(axis=-1))),
+            Score(
+                "brain", "patch_mse_standardised", self.patch_mse((error / std**2).mean(axis=-1))
+            ),
+        ]
+        orders = coefficient_orders(order_of(error.shape[-1]))
+        for order in np.unique(orders):
+            part = error[..., orders == order].mean(axis=-1)
+            scores.append(Score("brain", f"patch_mse_l{order}", self.patch_mse(part)))
+        if truth is not None:
+            excess = ((prediction.astype(np.float64) - truth) ** 2).mean(axis=-1)
+            scores.append(Score("brain", "truth_mse", self.patch_mse(excess)))
+        if tissue is not None:
+            for label, name in TISSUES.items():
+                where = (self.mask > 0) & (tissue == label)
+                if where.any():
+                    scores.append(Score(name, "mse", float(error[where].mean())))
+        return scores
+
+    def slice(self, prediction: np.ndarray, target: np.ndarray) -> dict[str, np.ndarray]:
+        """The axial slice with most brain: what a figure needs, in standardised units.
+
+        Returns
+        -------
+        dict of ndarray, shape (x, y)
+            ``prediction`` and ``target``: coefficient l=0, raw; ``error``: root mean square over
+            the standardised coefficients; ``mask``.
+        """
+        z = int((self.mask > 0).sum(axis=(0, 1)).argmax())
+        difference = standardise(prediction[:, :, z], self.statistics) - standardise(
+            target[:, :, z], self.statistics
+        )
+        return {
+            "prediction": prediction[:, :, z, 0],
+            "target": target[:, :, z, 0],
+            "error": np.sqrt((difference**2).mean(axis=-1)),
+            "mask": (self.mask[:, :, z] > 0).astype(np.uint8),
+        }
+
+
+def order_of(coefficients: int) -> int:
+    """Order l of an even basis with so many coefficients, (l+1)(l+2)/2."""
+    return round((np.sqrt(1 + 8 * coefficients) - 3) / 2)

@@ -1,0 +1,177 @@
+"""The training loop: it knows networks and patches, not methods."""
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from harmonization.files import InputError
+from harmonization.networks import Network
+from harmonization.patches import PatchData, patch_mse
+
+CONVERGED_GAIN = 0.01  # largest gain in the last fifth of a training that counts as converged
+VALIDATION_BATCH = 32
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One row of a training's history; errors are standardised patch MSE."""
+
+    step: int
+    phase: int
+    learning_rate: float
+    training_mse: float  # mean over the steps since the last row; NaN at step 0
+    validation_mse: float
+
+
+@dataclass(frozen=True)
+class Training:
+    """Outcome of `train`; the network itself holds the best weights."""
+
+    history: list[Progress]
+    best: Progress
+
+    @property
+    def converged(self) -> bool:
+        """Whether the last fifth of the steps gained less than 1 % on validation."""
+        last = self.history[-1].step
+        early = [row.validation_mse for row in self.history if row.step <= 0.8 * last]
+        return 1 - self.best.validation_mse / min(early) < CONVERGED_GAIN
+
+
+def train(
+    network: Network,
+    training: PatchData,
+    validation: PatchData,
+    settings: dict[str, Any],
+    seed: int,
+    report: Callable[[str], None] = print,
+) -> Training:
+    """Train by Adam with a cosine decay in each phase, and keep the best weights on validation.
+
+    The loss is the mean patch MSE over the batch, summed over the predictions, plus the weighted
+    terms that the network asks for. The weights before the first step compete too, and each phase
+    starts from the best so far.
+
+    Parameters
+    ----------
+    network : Network
+        On the same device as the data; changed in place.
+    training, validation : PatchData
+    settings : dict
+        ``batch_size``, ``validate_every`` (steps) and ``phases``: a list of ``steps``,
+        ``learning_rate`` and, if wanted, ``frozen`` (names of sub-modules).
+    seed : int
+        Of the order of patches.
+    report : callable
+        Gets a line about every validation.
+
+    Raises
+    ------
+    InputError
+        When the loss is not finite; names the patches of that batch.
+    """
+    order = batches(len(training), settings["batch_size"], seed)
+    phases = settings["phases"]
+    total = sum(phase["steps"] for phase in phases)
+    best = Progress(0, 0, 0.0, math.nan, validate(network, validation))
+    history, weights = [best], copy_state(network)
+    started, step = time.monotonic(), 0
+    for number, phase in enumerate(phases, start=1):
+        network.load_state_dict(weights)
+        freeze(network, phase.get("frozen", []))
+        adam = torch.optim.Adam(
+            [p for p in network.parameters() if p.requires_grad],
+            lr=phase["learning_rate"],
+            fused=True,
+        )
+        decay = torch.optim.lr_scheduler.CosineAnnealingLR(adam, phase["steps"])
+        errors = []
+        for step_of_phase in range(1, phase["steps"] + 1):
+            step += 1
+            errors.append(descend(network, training, next(order), adam, step))
+            rate = decay.get_last_lr()[0]
+            decay.step()
+            if step_of_phase % settings["validate_every"] and step_of_phase != phase["steps"]:
+                continue
+            mean_error = sum(errors) / len(errors)
+            row = Progress(step, number, rate, mean_error, validate(network, validation))
+            # validate() leaves the network in evaluation mode, with the frozen parts.
+            freeze(network, phase.get("frozen", []))
+            history.append(row)
+            errors.clear()
+            if row.validation_mse < best.validation_mse:
+                best, weights = row, copy_state(network)
+            left = (time.monotonic() - started) / step * (total - step)
+            report(
+                f"step {step}/{total}  training {row.training_mse:.4f}  "
+                f"validation {row.validation_mse:.4f}  {left:.0f} s left"
+            )
+    network.load_state_dict(weights)
+    network.eval()
+    return Training(history, best)
+
+
+def descend(
+    network: Network,
+    data: PatchData,
+    chosen: Tensor,
+    optimiser: torch.optim.Optimizer,
+    step: int,
+) -> float:
+    """Take one step on the `chosen` patches; gives the mean patch MSE of the predictions."""
+    windows, cores = data.batch(chosen)
+    predictions, terms = network.training_pass(windows)
+    errors = [patch_mse(y, *cores[platform]).mean() for platform, y in predictions.items()]
+    loss = sum(errors)
+    for platform, prediction, weight in terms:
+        loss = loss + weight * patch_mse(prediction, *cores[platform]).mean()
+    if not math.isfinite(loss.item()):
+        patches = data.patches[chosen.to(data.patches.device)].tolist()
+        raise InputError(
+            f"training: the loss is {loss.item()} at step {step}, patches (subject, core) "
+            f"{patches}; lower the learning rate, or look at these scans"
+        )
+    optimiser.zero_grad(set_to_none=True)
+    loss.backward()
+    optimiser.step()
+    return sum(e.item() for e in errors) / len(errors)
+
+
+@torch.no_grad()
+def validate(network: Network, data: PatchData) -> float:
+    """Mean patch MSE over all patches and platforms, with the network in evaluation mode."""
+    network.eval()
+    total: dict[str, float] = {}
+    for chosen in torch.arange(len(data)).split(VALIDATION_BATCH):
+        windows, cores = data.batch(chosen)
+        for platform, prediction in network(windows).items():
+            error = patch_mse(prediction, *cores[platform]).sum().item()
+            total[platform] = total.get(platform, 0.0) + error
+    return sum(total.values()) / len(total) / len(data)
+
+
+def freeze(network: nn.Module, frozen: list[str]) -> None:
+    """Put all of a network into training mode, save its `frozen` parts."""
+    network.train()
+    network.requires_grad_(True)
+    for name in frozen:
+        network.get_submodule(name).eval().requires_grad_(False)
+
+
+def batches(number: int, size: int, seed: int) -> Iterator[Tensor]:
+    """Endless batches of patch indices, each epoch in a new order; the last of it is dropped."""
+    generator = torch.Generator().manual_seed(seed)
+    size = min(size, number)
+    while True:
+        shuffled = torch.randperm(number, generator=generator)
+        yield from shuffled[: number // size * size].split(size)
+
+
+def copy_state(network: nn.Module) -> dict[str, Tensor]:
+    """Copy of a network's weights and running statistics."""
+    return {name: value.detach().clone() for name, value in network.state_dict().items()}

@@ -1,0 +1,52 @@
+"""Write the manifest of a fold."""
+
+import argparse
+import json
+from pathlib import Path
+
+from harmonization.files import InputError, read_json, run_command, write_json
+from harmonization.manifest import make_manifest
+from harmonization.patches import Lattice
+from harmonization.paths import RunPaths
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--results", type=Path, required=True, help="folder of the run")
+    parser.add_argument("--parts", type=json.loads, required=True, help="subjects of each part")
+    parser.add_argument("--source", required=True)
+    parser.add_argument("--scales", type=json.loads, required=True, help="r of every target")
+    parser.add_argument("--lattice", type=json.loads, required=True)
+    parser.add_argument("--output", type=Path, required=True)
+    args = parser.parse_args()
+
+    paths = RunPaths(str(args.results))
+    learners = args.parts["train"] + args.parts["validation"]
+    platforms = [args.source, *args.scales]
+
+    def path(pattern: str, subject: str, platform: str) -> Path:
+        return Path(pattern.format(scan="scan", subject=subject, platform=platform))
+
+    images = {
+        s: {p: {"sh": path(paths.sh, s, p), "mask": path(paths.sh_mask, s, p)} for p in platforms}
+        for s in learners
+    }
+    conventions = [read_json(path(paths.sh_sidecar, s, p)) for s in learners for p in platforms]
+    if any(c != conventions[0] for c in conventions):
+        raise InputError(
+            f"{paths.results}/sh: images were made with different settings; delete the folder"
+        )
+    manifest = make_manifest(
+        folder=args.output.parent,
+        parts=args.parts,
+        images=images,
+        source=args.source,
+        scales=args.scales,
+        lattice=Lattice(**args.lattice),
+        conventions=conventions[0],
+    )
+    write_json(args.output, manifest)
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,52 @@
+# Reads: predictions/ and the measured targets in sh/. Writes: evaluation/, the scores and the slice
+# of each prediction; metrics.csv, all scores.
+
+
+rule evaluate:
+    input:
+        prediction=P.prediction,
+        measured=P.sh.format(scan="scan", subject="{subject}", platform="{target}"),
+        mask=P.sh_mask.format(scan="scan", subject="{subject}", platform="{target}"),
+        truth=P.sh.format(scan="truth", subject="{subject}", platform="{target}"),
+        tissue=lambda w: scan_of(w.subject, SOURCE).tissue,
+        manifest=P.manifest,
+    output:
+        scores=P.scores,
+        slice=P.slice,
+    log:
+        P.log(P.scores),
+    benchmark:
+        P.benchmark(P.scores)
+    wildcard_constraints:
+        method="|".join(METHODS),
+    conda:
+        "../../envs/environment.yaml"
+    params:
+        family=lambda w: METHODS[w.method]["family"],
+        version=version("evaluate.py"),
+    message:
+        "Score {wildcards.method} on {wildcards.target} of {wildcards.subject}"
+    shell:
+        "python {SCRIPTS}/evaluate.py --method {wildcards.method} --family {params.family}"
+        " --target {wildcards.target} --fold {wildcards.fold} --seed {wildcards.seed}"
+        " --subject {wildcards.subject} --prediction {input.prediction}"
+        " --measured {input.measured} --mask {input.mask} --truth {input.truth}"
+        " --tissue {input.tissue} --manifest {input.manifest} --output {output.scores}"
+        " --slice {output.slice} &> {log}"
+
+
+rule collect:
+    input:
+        predicted(P.scores),
+    output:
+        P.metrics,
+    log:
+        P.log(P.metrics),
+    conda:
+        "../../envs/environment.yaml"
+    params:
+        version=version("collect.py"),
+    message:
+        "Join all scores"
+    shell:
+        "python {SCRIPTS}/collect.py {input} --output {output} &> {log}"

@@ -1,0 +1,129 @@
+# Reads: metrics.csv, models/, sh/ and the slices in evaluation/. Writes: tables/ and figures/, and
+# config.yaml, the configuration that all of it was made with.
+
+# Everything is shown for the test subject of the first fold.
+SHOWN_FOLD = 0
+SHOWN_SUBJECT = parts(SHOWN_FOLD)["test"][0]
+
+
+rule write_config:
+    output:
+        P.config,
+    log:
+        P.log(P.config),
+    conda:
+        "../../envs/environment.yaml"
+    params:
+        config=as_json({**config, "method_settings": METHODS}),
+        version=version("write_config.py"),
+    message:
+        "Write the configuration of the run"
+    shell:
+        "python {SCRIPTS}/write_config.py --config {params.config:q} --output {output} &> {log}"
+
+
+rule patch_mse_table:
+    input:
+        P.metrics,
+    output:
+        csv=P.table.format(table="patch_mse", format="csv"),
+        tex=P.table.format(table="patch_mse", format="tex"),
+        html=report(
+            P.table.format(table="patch_mse", format="html"),
+            caption="../report/patch_mse.rst",
+            category="Tables",
+        ),
+    log:
+        P.log(P.table.format(table="patch_mse", format="csv")),
+    conda:
+        "../../envs/environment.yaml"
+    params:
+        labels=as_json({name: METHODS[name]["label"] for name in config["methods"]}),
+        version=version("tabulate.py"),
+    message:
+        "Make the table of patch MSE"
+    shell:
+        "python {SCRIPTS}/tabulate.py --metrics {input} --labels {params.labels:q}"
+        " --targets {TARGETS} --csv {output.csv} --tex {output.tex} --html {output.html} &> {log}"
+
+
+rule platforms_figure:
+    input:
+        dwi=[scan_of(SHOWN_SUBJECT, platform).dwi for platform in [SOURCE, *TARGETS]],
+        sh=expand(P.sh, scan="scan", subject=SHOWN_SUBJECT, platform=[SOURCE, *TARGETS]),
+    output:
+        pdf=P.figure.format(figure="platforms", format="pdf"),
+        png=report(
+            P.figure.format(figure="platforms", format="png"),
+            caption="../report/platforms.rst",
+            category="Figures",
+        ),
+    log:
+        P.log(P.figure.format(figure="platforms", format="png")),
+    conda:
+        "../../envs/environment.yaml"
+    params:
+        platforms=[SOURCE, *TARGETS],
+        version=version("plot_platforms.py"),
+    message:
+        "Draw all platforms of {SHOWN_SUBJECT}"
+    shell:
+        "python {SCRIPTS}/plot_platforms.py --platforms {params.platforms} --dwi {input.dwi}"
+        " --sh {input.sh} --subject {SHOWN_SUBJECT} --output {output} &> {log}"
+
+
+rule learning_curves_figure:
+    input:
+        [
+            file
+            for name in TRAINED
+            for fold in FOLDS
+            for file in models(name, fold, P.history)
+        ],
+    output:
+        pdf=P.figure.format(figure="learning_curves", format="pdf"),
+        png=report(
+            P.figure.format(figure="learning_curves", format="png"),
+            caption="../report/learning_curves.rst",
+            category="Figures",
+        ),
+    log:
+        P.log(P.figure.format(figure="learning_curves", format="png")),
+    conda:
+        "../../envs/environment.yaml"
+    params:
+        models=lambda w, input: [str(Path(file).parent) for file in input],
+        version=version("plot_learning_curves.py"),
+    message:
+        "Draw the learning curves"
+    shell:
+        "python {SCRIPTS}/plot_learning_curves.py --models {params.models}"
+        " --output {output} &> {log}"
+
+
+rule errors_figure:
+    input:
+        lambda w: predicted(
+            P.slice, targets=[w.target], folds=[SHOWN_FOLD], limit_seeds=1
+        ),
+    output:
+        pdf=P.figure.format(figure="errors_{target}", format="pdf"),
+        png=report(
+            P.figure.format(figure="errors_{target}", format="png"),
+            caption="../report/errors.rst",
+            category="Figures",
+            labels={"target": "{target}"},
+        ),
+    log:
+        P.log(P.figure.format(figure="errors_{target}", format="png")),
+    conda:
+        "../../envs/environment.yaml"
+    params:
+        labels=[METHODS[name]["label"] for name in config["methods"]],
+        title=lambda w: f"{w.target} of subject {SHOWN_SUBJECT}",
+        version=version("plot_errors.py"),
+    message:
+        "Draw the errors on {wildcards.target}"
+    shell:
+        "python {SCRIPTS}/plot_errors.py --labels {params.labels:q} --slices {input}"
+        " --title {params.title:q} --output {output} &> {log}"

@@ -1,0 +1,129 @@
+# Reads: the manifest of a fold, and through it the images of its training and validation subjects.
+# Writes: models/, the weights, card and history of every method's models; predictions/ of the test
+# subjects.
+
+
+def component_folders(wildcards):
+    """Models that a method builds on: of its own target or of all, same fold and seed."""
+    built_on = METHODS[wildcards.method].get("builds_on")
+    if not built_on:
+        return []
+    targets = [wildcards.target] if built_on["targets"] == "own" else TARGETS
+    return expand(
+        P.model,
+        method=built_on["method"],
+        target=targets,
+        fold=wildcards.fold,
+        seed=wildcards.seed,
+    )
+
+
+def components(wildcards):
+    """Files of the models that a method builds on."""
+    return [
+        f"{folder}/{Path(P.weights).name}" for folder in component_folders(wildcards)
+    ]
+
+
+rule train:
+    input:
+        manifest=P.manifest,
+        components=components,
+    output:
+        weights=P.weights,
+        card=P.card,
+        history=P.history,
+    log:
+        P.log(P.model),
+    benchmark:
+        P.benchmark(P.model)
+    wildcard_constraints:
+        method="|".join(TRAINED),
+    conda:
+        "../../envs/environment.yaml"
+    resources:
+        gpu=1,
+    params:
+        settings=lambda w: as_json(METHODS[w.method]),
+        components=component_folders,
+        folder=subpath(output.weights, parent=True),
+        version=version("fit.py"),
+    message:
+        "Train {wildcards.method} for {wildcards.target}, fold {wildcards.fold}, seed {wildcards.seed}"
+    shell:
+        "python {SCRIPTS}/fit.py --method {wildcards.method} --settings {params.settings:q}"
+        " --manifest {input.manifest} --target {wildcards.target} --fold {wildcards.fold}"
+        " --seed {wildcards.seed} --components {params.components} --gpus {resources.gpu}"
+        " --output {params.folder} 2>&1 | tee {log}"
+
+
+# Also methods with nothing to learn: they get a card, and predict like the others.
+use rule train as fit with:
+    output:
+        weights=P.weights,
+        card=P.card,
+    wildcard_constraints:
+        method="|".join(name for name in MODELLED if name not in TRAINED),
+    resources:
+        gpu=0,
+    message:
+        "Fit {wildcards.method} for {wildcards.target}, fold {wildcards.fold}"
+
+
+def model_of(pattern):
+    """The file of the model that makes a prediction."""
+
+    def find(wildcards):
+        target = model_target(wildcards.method, wildcards.target)
+        return pattern.format(**dict(wildcards.items()) | {"target": target})
+
+    return find
+
+
+rule predict:
+    input:
+        weights=model_of(P.weights),
+        card=model_of(P.card),
+        source=P.sh.format(scan="scan", subject="{subject}", platform=SOURCE),
+        mask=P.sh_mask.format(scan="scan", subject="{subject}", platform=SOURCE),
+    output:
+        P.prediction if config["keep_predictions"] else temp(P.prediction),
+    log:
+        P.log(P.prediction),
+    benchmark:
+        P.benchmark(P.prediction)
+    wildcard_constraints:
+        method="|".join(MODELLED),
+    conda:
+        "../../envs/environment.yaml"
+    resources:
+        gpu=1,
+    params:
+        folder=subpath(input.weights, parent=True),
+        version=version("predict.py"),
+    message:
+        "Predict {wildcards.target} of {wildcards.subject} by {wildcards.method}"
+    shell:
+        "python {SCRIPTS}/predict.py --model {params.folder} --source {input.source}"
+        " --mask {input.mask} --target {wildcards.target} --gpus {resources.gpu}"
+        " --output {output} &> {log}"
+
+
+# A control that is a scan itself.
+rule copy_scan:
+    input:
+        lambda w: P.sh.format(
+            scan=METHODS[w.method]["scan"], subject=w.subject, platform=w.target
+        ),
+    output:
+        P.prediction if config["keep_predictions"] else temp(P.prediction),
+    log:
+        P.log(P.prediction),
+    wildcard_constraints:
+        method="|".join(SCANNED),
+    conda:
+        "../../envs/environment.yaml"
+    message:
+        "Take the {wildcards.method} of {wildcards.target} of {wildcards.subject}"
+    shell:
+        "cp {input} {output} &> {log}"
