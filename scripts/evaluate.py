@@ -8,9 +8,9 @@ import numpy as np
 
 from harmonization.evaluation import Scoring
 from harmonization.files import InputError, read_json, run_command, whole_file
+from harmonization.grids import points_of_mask, sample
 from harmonization.images import read_image
-from harmonization.patches import Lattice
-from harmonization.registration import points_of_mask, sample
+from harmonization.lattice import Lattice
 
 LABELS = ("method", "family", "target", "fold", "seed", "subject")
 

@@ -15,9 +15,9 @@ import torch
 
 from harmonization import least_squares, training
 from harmonization.files import read_json, run_command, sha256, whole_file
-from harmonization.manifest import read_part
 from harmonization.models import choose_device, load_model, save_model, to_device, versions
 from harmonization.networks import Network, build, count_parameters
+from harmonization.patches import read_part
 from harmonization.seeds import seed_of
 
 

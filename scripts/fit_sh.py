@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from harmonization.bids import B0_THRESHOLD, read_gradients, volumes_of_shell
+from harmonization.coefficients import coefficient_orders
 from harmonization.files import InputError, run_command, write_json
-from harmonization.images import read_image, write_image
-from harmonization.registration import (
+from harmonization.grids import (
     in_view,
     points_of_mask,
     rotate_directions,
@@ -22,10 +22,10 @@ from harmonization.registration import (
     split_grid,
     transform_points,
 )
+from harmonization.images import read_image, write_image
 from harmonization.spherical_harmonics import (
     BASIS,
     LEGACY,
-    coefficient_orders,
     fit_fod,
     fit_signal,
     normalise_by_b0,

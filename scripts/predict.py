@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from harmonization.files import InputError, run_command
+from harmonization.grids import split_grid
 from harmonization.images import read_image, write_image
 from harmonization.models import choose_device, load_model, predict
-from harmonization.registration import split_grid
 
 
 def main() -> None:

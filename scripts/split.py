@@ -5,8 +5,8 @@ import json
 from pathlib import Path
 
 from harmonization.files import InputError, read_json, run_command, write_json
+from harmonization.lattice import Lattice
 from harmonization.manifest import make_manifest
-from harmonization.patches import Lattice
 from harmonization.paths import RunPaths
 
 

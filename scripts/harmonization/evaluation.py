@@ -4,9 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from harmonization.manifest import standardise
-from harmonization.patches import Lattice
-from harmonization.spherical_harmonics import coefficient_orders
+from harmonization.coefficients import coefficient_orders, order_of, standardise
+from harmonization.lattice import Lattice
 
 TISSUES = {1: "white_matter", 2: "grey_matter", 3: "csf"}
 
@@ -115,8 +114,3 @@ class Scoring:
             "error": np.sqrt((difference**2).mean(axis=-1)),
             "mask": (self.mask[:, :, z] > 0).astype(np.uint8),
         }
-
-
-def order_of(coefficients: int) -> int:
-    """Order l of an even basis with so many coefficients, (l+1)(l+2)/2."""
-    return round((np.sqrt(1 + 8 * coefficients) - 3) / 2)

@@ -15,7 +15,7 @@ from dipy.data import get_sphere
 from dipy.reconst.shm import real_sh_descoteaux
 from matplotlib.figure import Figure
 
-from harmonization.evaluation import order_of
+from harmonization.coefficients import order_of
 from harmonization.files import whole_file
 from harmonization.spherical_harmonics import LEGACY
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from harmonization.lattice import BORDER
 from harmonization.networks import (
     ChannelAffine,
     LinearPatch,
@@ -13,7 +14,7 @@ from harmonization.networks import (
     pixel_unshuffle,
     upsample,
 )
-from harmonization.patches import BORDER, PatchData
+from harmonization.patches import PatchData
 from harmonization.training import copy_state, validate
 
 BATCH = 16

@@ -10,10 +10,11 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from harmonization.coefficients import raw, standardise
 from harmonization.files import InputError, read_json, whole_file, write_json
-from harmonization.manifest import raw, standardise
+from harmonization.lattice import Lattice, pad_source
 from harmonization.networks import Network, build
-from harmonization.patches import Lattice, gather, pad_source
+from harmonization.patches import gather
 
 BATCH = 32
 

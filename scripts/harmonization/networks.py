@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from harmonization.patches import BORDER
+from harmonization.lattice import BORDER
 
 Predictions = dict[str, Tensor]
 Terms = list[tuple[str, Tensor, float]]

@@ -1,81 +1,16 @@
-"""The lattice of patches: one rule for training, scoring and application.
-
-Cores of ``core``^3 source voxels tile an image without overlap. A network sees a core with a
-border of two voxels, which its two unpadded 3^3 convolutions consume. So every voxel is predicted
-once, and patch and volume are the same thing.
-"""
+"""Patches as tensors: cut out of whole volumes on their own device."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-BORDER = 2  # source voxels on each side that the networks consume
-
-
-@dataclass(frozen=True)
-class Lattice:
-    """Cores on a fixed lattice that starts at the first voxel of an image.
-
-    Parameters
-    ----------
-    core : int
-        Edge of a core, source voxels.
-    minimum_inside : float
-        A core counts in training and scoring when at least this share of it is in the mask.
-    """
-
-    core: int = 7
-    minimum_inside: float = 0.5
-
-    @property
-    def window(self) -> int:
-        """Edge of what a network sees."""
-        return self.core + 2 * BORDER
-
-    def shape(self, image_shape: tuple[int, ...], scale: int = 1) -> tuple[int, ...]:
-        """Number of cores along each axis that cover an image with r=`scale`."""
-        return tuple(-(-n // (self.core * scale)) for n in image_shape[:3])
-
-    def blocks(self, image: np.ndarray, scale: int = 1) -> np.ndarray:
-        """Cut an image (x, y, z) into cores, (i, j, k, voxels), zero-filled at the end."""
-        edge = self.core * scale
-        counts = self.shape(image.shape, scale)
-        padding = [(0, c * edge - n) for c, n in zip(counts, image.shape, strict=True)]
-        i, j, k = counts
-        cut = np.pad(image, padding).reshape(i, edge, j, edge, k, edge)
-        return cut.transpose(0, 2, 4, 1, 3, 5).reshape(i, j, k, edge**3)
-
-    def counted(self, mask: np.ndarray, scale: int = 1) -> np.ndarray:
-        """Which cores count, shape (i, j, k) of bool."""
-        return self.blocks(mask > 0, scale).mean(axis=-1) >= self.minimum_inside
-
-    def touched(self, mask: np.ndarray, scale: int = 1) -> np.ndarray:
-        """Which cores hold any voxel of the mask, shape (i, j, k) of bool."""
-        return self.blocks(mask > 0, scale).any(axis=-1)
-
-
-def pad_source(image: np.ndarray, lattice: Lattice) -> np.ndarray:
-    """Extend a source image (x, y, z, c) so that every core has its border.
-
-    The outermost voxels are repeated. Outside the brain they are 0 anyway; where the field of
-    view cuts through the brain, the nearest measured voxel is the best guess.
-    """
-    spatial = image.shape[:3]
-    counts = lattice.shape(spatial)
-    padding = [
-        (BORDER, c * lattice.core - n + BORDER) for c, n in zip(counts, spatial, strict=True)
-    ]
-    return np.pad(image, [*padding, (0, 0)], mode="edge")
-
-
-def pad_target(image: np.ndarray, lattice: Lattice, scale: int) -> np.ndarray:
-    """Extend a target image (x, y, z, c) with zeros to whole cores."""
-    edge = lattice.core * scale
-    counts = lattice.shape(image.shape, scale)
-    padding = [(0, c * edge - n) for c, n in zip(counts, image.shape[:3], strict=True)]
-    return np.pad(image, [*padding, (0, 0)])
+from harmonization.coefficients import standardise
+from harmonization.files import InputError, read_json, sha256
+from harmonization.images import read_image
+from harmonization.lattice import Lattice, pad_source, pad_target
 
 
 def gather(volumes: Tensor, patches: Tensor, stride: int, size: int) -> Tensor:
@@ -170,3 +105,79 @@ def stack_padded(images: list[np.ndarray], device: str) -> Tensor:
         x, y, z = image.shape[:3]
         place[:x, :y, :z] = image
     return torch.from_numpy(stacked).to(device)
+
+
+def read_part(path: Path, part: str, targets: list[str], device: str = "cpu") -> PatchData:
+    """Read all patches of one part of a fold.
+
+    Parameters
+    ----------
+    path : Path
+        The manifest.
+    part : {'train', 'validation'}
+    targets : list of str
+        Platforms to learn.
+    device : str
+        Where the volumes are kept.
+
+    Raises
+    ------
+    InputError
+        If a file has changed since the manifest was written, or no patch is left.
+    """
+    manifest = read_json(path)
+    lattice, subjects = Lattice(**manifest["lattice"]), manifest[part]
+    if leaked := set(subjects) & set(manifest["test"]):
+        raise InputError(f"{path}: test subject {min(leaked)} is also in {part}; make it anew")
+    scales = {t: manifest["scales"][t] for t in targets}
+
+    def images(role: str, platform: str) -> list[np.ndarray]:
+        return [
+            _read_listed(path, manifest["files"][subject][platform][role]) for subject in subjects
+        ]
+
+    def standardised(platform: str) -> list[np.ndarray]:
+        statistics = manifest["normalisation"][platform]
+        return [standardise(image, statistics) for image in images("sh", platform)]
+
+    masks = {t: images("mask", t) for t in targets}
+    counted = [
+        np.all([lattice.counted(masks[t][s], scales[t]) for t in targets], axis=0)
+        for s in range(len(subjects))
+    ]
+    patches = np.concatenate(
+        [np.insert(np.argwhere(cores), 0, s, axis=1) for s, cores in enumerate(counted)]
+    )
+    if not len(patches):
+        raise InputError(
+            f"{path}: no patch of the {part} subjects lies in the brain; check masks and "
+            "registration"
+        )
+    return PatchData(
+        source=stack_padded(
+            [pad_source(image, lattice) for image in standardised(manifest["source"])], device
+        ),
+        targets={
+            t: stack_padded([pad_target(i, lattice, scales[t]) for i in standardised(t)], device)
+            for t in targets
+        },
+        masks={
+            t: stack_padded(
+                [pad_target(m[..., None] > 0, lattice, scales[t]) for m in masks[t]], device
+            )
+            for t in targets
+        },
+        scales=scales,
+        patches=torch.from_numpy(patches).to(device),
+        lattice=lattice,
+    )
+
+
+def _read_listed(manifest: Path, entry: dict[str, str]) -> np.ndarray:
+    path = manifest.parent / entry["path"]
+    data, _ = read_image(path)
+    if sha256(path) != entry["sha256"]:
+        raise InputError(
+            f"{path}: has changed since {manifest} was written; delete the manifest and run again"
+        )
+    return data

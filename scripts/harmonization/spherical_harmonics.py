@@ -11,19 +11,10 @@ from dipy.core.gradients import gradient_table
 from dipy.core.sphere import HemiSphere, Sphere
 from dipy.data import get_sphere
 from dipy.reconst.csdeconv import ConstrainedSphericalDeconvModel, csdeconv
-from dipy.reconst.shm import (
-    real_sh_descoteaux,
-    smooth_pinv,
-    sph_harm_ind_list,
-)
+from dipy.reconst.shm import real_sh_descoteaux, smooth_pinv
 
 BASIS = "descoteaux07"
 LEGACY = False
-
-
-def coefficient_orders(order: int) -> np.ndarray:
-    """Order l of each coefficient up to `order`: [0, 2, 2, 2, 2, 2, 4, ...]."""
-    return sph_harm_ind_list(order)[1]
 
 
 def normalise_by_b0(signal: np.ndarray, b0: np.ndarray) -> np.ndarray:
@@ -102,19 +93,3 @@ def fit_signal(
     basis, _, orders = real_sh_descoteaux(order, sphere.theta, sphere.phi, legacy=LEGACY)
     penalty = -orders * (orders + 1)
     return signal @ smooth_pinv(basis, np.sqrt(regularisation) * penalty).T
-
-
-def rish(coefficients: np.ndarray, order: int) -> np.ndarray:
-    """Rotation-invariant SH features: the energy of each even order (Mirzaalian 2017).
-
-    Parameters
-    ----------
-    coefficients : ndarray, shape (..., c)
-    order : int
-
-    Returns
-    -------
-    ndarray, shape (..., order // 2 + 1)
-    """
-    energy, orders = coefficients**2, coefficient_orders(order)
-    return np.stack([energy[..., orders == n].sum(axis=-1) for n in np.unique(orders)], axis=-1)

@@ -1,4 +1,4 @@
-# What every rule needs: the checked configuration, paths, and which jobs there are.
+# What the rules share: the checked configuration, paths, which jobs there are, and input functions.
 import json
 import os
 import sys
@@ -16,7 +16,9 @@ from harmonization.folds import parts_of_fold
 from harmonization.paths import RunPaths, Scan
 
 # One pinned environment runs everything: a command finds the Python that runs Snakemake.
-os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+os.environ.update(
+    PATH=os.pathsep.join([str(Path(sys.executable).parent), *os.get_exec_path()])
+)
 
 try:
     check_run(config, ROOT)
@@ -53,9 +55,10 @@ def as_json(settings):
     return json.dumps(settings, sort_keys=True)
 
 
-def version(command):
-    """What a command does, as a parameter of its rule: a change of code is a change of results."""
-    return code_version(SCRIPTS / command)
+def command(name):
+    """Path and code version of a command, as parameters: other code may give other results."""
+    script = SCRIPTS / name
+    return {"script": os.path.relpath(script), "version": code_version(script)}
 
 
 def scan_of(subject, platform, scan="scan"):
@@ -133,3 +136,71 @@ def predicted(pattern, methods=None, targets=TARGETS, folds=FOLDS, limit_seeds=N
             subject=parts(fold)["test"],
         )
     ]
+
+
+def slab(wildcards):
+    """Slab to scan. A target's reaches further, so that it covers the source's wherever that lies."""
+    if config["dataset"]["slab"] is None:
+        return ""
+    centre, thickness = (
+        config["dataset"]["slab"][key] for key in ("centre", "thickness")
+    )
+    reach = "--overhang" if platform_of(wildcards) != SOURCE else ""
+    return f"--slab {centre} {thickness} {reach}"
+
+
+def scan_to_fit(wildcards):
+    """A scan, the source's brain mask that defines the grid, and the way from there to the scan."""
+    scan = scan_of(wildcards.subject, wildcards.platform, wildcards.scan)
+    files = {role: scan.series[role] for role in ("dwi", "bval", "bvec")}
+    files |= {"mask": scan.mask, "grid": scan_of(wildcards.subject, SOURCE).mask}
+    if wildcards.platform != SOURCE:
+        # The truth lies where the first scan lies, so it takes its transform, errors included.
+        registered = "rescan" if wildcards.scan == "rescan" else "scan"
+        files["transform"] = P.transform.format(
+            scan=registered, subject=wildcards.subject, platform=wildcards.platform
+        )
+    return files
+
+
+def learners(wildcards):
+    """Images of the training and validation subjects of a fold: the test subject's are not among them."""
+    subjects = parts(wildcards.fold)["train"] + parts(wildcards.fold)["validation"]
+    return expand(
+        [P.sh, P.sh_mask, P.sh_sidecar],
+        scan="scan",
+        subject=subjects,
+        platform=[SOURCE, *TARGETS],
+    )
+
+
+def component_folders(wildcards):
+    """Models that a method builds on: of its own target or of all, same fold and seed."""
+    built_on = METHODS[wildcards.method].get("builds_on")
+    if not built_on:
+        return []
+    targets = [wildcards.target] if built_on["targets"] == "own" else TARGETS
+    return expand(
+        P.model,
+        method=built_on["method"],
+        target=targets,
+        fold=wildcards.fold,
+        seed=wildcards.seed,
+    )
+
+
+def components(wildcards):
+    """Files of the models that a method builds on."""
+    return [
+        f"{folder}/{Path(P.weights).name}" for folder in component_folders(wildcards)
+    ]
+
+
+def model_of(pattern):
+    """The file of the model that makes a prediction."""
+
+    def find(wildcards):
+        target = model_target(wildcards.method, wildcards.target)
+        return pattern.format(**dict(wildcards.items()) | {"target": target})
+
+    return find

@@ -4,17 +4,6 @@ simulated = Scan(P.bids, "{subject}", "{session}", "{acquisition}", run="{run}")
 noise_free = Scan(P.bids, "{subject}", "{session}", "{acquisition}", truth=True)
 
 
-def slab(wildcards):
-    """Slab to scan. A target's reaches further, so that it covers the source's wherever that lies."""
-    if config["dataset"]["slab"] is None:
-        return ""
-    centre, thickness = (
-        config["dataset"]["slab"][key] for key in ("centre", "thickness")
-    )
-    reach = "--overhang" if platform_of(wildcards) != SOURCE else ""
-    return f"--slab {centre} {thickness} {reach}"
-
-
 rule describe_dataset:
     output:
         P.dataset_description,
@@ -23,17 +12,17 @@ rule describe_dataset:
     conda:
         "../../envs/environment.yaml"
     params:
+        **command("describe_dataset.py"),
         seed=config["dataset"]["seed"],
-        version=version("describe_dataset.py"),
     message:
         "Describe the data set"
     shell:
-        "python {SCRIPTS}/describe_dataset.py --seed {params.seed} --output {output} &> {log}"
+        "python {params.script} --seed {params.seed} --output {output} &> {log}"
 
 
 rule simulate:
     input:
-        parameters=ROOT / config["dataset"]["parameters"],
+        parameters=os.path.relpath(ROOT / config["dataset"]["parameters"]),
     output:
         **simulated.series,
         mask=simulated.mask,
@@ -45,16 +34,16 @@ rule simulate:
     conda:
         "../../envs/environment.yaml"
     params:
+        **command("simulate.py"),
         seed=config["dataset"]["seed"],
         platform=platform_of,
         scan=lambda wildcards: "rescan" if wildcards.run == "2" else "scan",
         shells=config["dataset"]["shells"],
         slab=slab,
-        version=version("simulate.py"),
     message:
         "Scan {wildcards.subject} on {params.platform}, run {wildcards.run}"
     shell:
-        "python {SCRIPTS}/simulate.py --parameters {input.parameters} --seed {params.seed}"
+        "python {params.script} --parameters {input.parameters} --seed {params.seed}"
         " --subject {wildcards.subject} --platform {params.platform} --scan {params.scan}"
         " --shells {params.shells} {params.slab} --dwi {output.dwi} --bval {output.bval}"
         " --bvec {output.bvec} --sidecar {output.sidecar} --mask {output.mask}"
@@ -63,7 +52,7 @@ rule simulate:
 
 rule simulate_truth:
     input:
-        parameters=ROOT / config["dataset"]["parameters"],
+        parameters=os.path.relpath(ROOT / config["dataset"]["parameters"]),
     output:
         **noise_free.series,
     log:
@@ -73,15 +62,15 @@ rule simulate_truth:
     conda:
         "../../envs/environment.yaml"
     params:
+        **command("simulate.py"),
         seed=config["dataset"]["seed"],
         platform=platform_of,
         shells=config["dataset"]["shells"],
         slab=slab,
-        version=version("simulate.py"),
     message:
         "Scan {wildcards.subject} on {params.platform} without noise"
     shell:
-        "python {SCRIPTS}/simulate.py --parameters {input.parameters} --seed {params.seed}"
+        "python {params.script} --parameters {input.parameters} --seed {params.seed}"
         " --subject {wildcards.subject} --platform {params.platform} --scan truth"
         " --shells {params.shells} {params.slab} --dwi {output.dwi} --bval {output.bval}"
         " --bvec {output.bvec} --sidecar {output.sidecar} &> {log}"

@@ -22,12 +22,12 @@ rule evaluate:
     conda:
         "../../envs/environment.yaml"
     params:
+        **command("evaluate.py"),
         family=lambda w: METHODS[w.method]["family"],
-        version=version("evaluate.py"),
     message:
         "Score {wildcards.method} on {wildcards.target} of {wildcards.subject}"
     shell:
-        "python {SCRIPTS}/evaluate.py --method {wildcards.method} --family {params.family}"
+        "python {params.script} --method {wildcards.method} --family {params.family}"
         " --target {wildcards.target} --fold {wildcards.fold} --seed {wildcards.seed}"
         " --subject {wildcards.subject} --prediction {input.prediction}"
         " --measured {input.measured} --mask {input.mask} --truth {input.truth}"
@@ -45,8 +45,8 @@ rule collect:
     conda:
         "../../envs/environment.yaml"
     params:
-        version=version("collect.py"),
+        **command("collect.py"),
     message:
         "Join all scores"
     shell:
-        "python {SCRIPTS}/collect.py {input} --output {output} &> {log}"
+        "python {params.script} {input} --output {output} &> {log}"

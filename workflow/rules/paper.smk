@@ -14,12 +14,12 @@ rule write_config:
     conda:
         "../../envs/environment.yaml"
     params:
+        **command("write_config.py"),
         config=as_json({**config, "method_settings": METHODS}),
-        version=version("write_config.py"),
     message:
         "Write the configuration of the run"
     shell:
-        "python {SCRIPTS}/write_config.py --config {params.config:q} --output {output} &> {log}"
+        "python {params.script} --config {params.config:q} --output {output} &> {log}"
 
 
 rule patch_mse_table:
@@ -38,13 +38,14 @@ rule patch_mse_table:
     conda:
         "../../envs/environment.yaml"
     params:
+        **command("make_table.py"),
         labels=as_json({name: METHODS[name]["label"] for name in config["methods"]}),
-        version=version("tabulate.py"),
+        targets=TARGETS,
     message:
         "Make the table of patch MSE"
     shell:
-        "python {SCRIPTS}/tabulate.py --metrics {input} --labels {params.labels:q}"
-        " --targets {TARGETS} --csv {output.csv} --tex {output.tex} --html {output.html} &> {log}"
+        "python {params.script} --metrics {input} --labels {params.labels:q}"
+        " --targets {params.targets} --csv {output.csv} --tex {output.tex} --html {output.html} &> {log}"
 
 
 rule platforms_figure:
@@ -63,13 +64,14 @@ rule platforms_figure:
     conda:
         "../../envs/environment.yaml"
     params:
+        **command("plot_platforms.py"),
         platforms=[SOURCE, *TARGETS],
-        version=version("plot_platforms.py"),
+        subject=SHOWN_SUBJECT,
     message:
         "Draw all platforms of {SHOWN_SUBJECT}"
     shell:
-        "python {SCRIPTS}/plot_platforms.py --platforms {params.platforms} --dwi {input.dwi}"
-        " --sh {input.sh} --subject {SHOWN_SUBJECT} --output {output} &> {log}"
+        "python {params.script} --platforms {params.platforms} --dwi {input.dwi}"
+        " --sh {input.sh} --subject {params.subject} --output {output} &> {log}"
 
 
 rule learning_curves_figure:
@@ -92,13 +94,12 @@ rule learning_curves_figure:
     conda:
         "../../envs/environment.yaml"
     params:
+        **command("plot_learning_curves.py"),
         models=lambda w, input: [str(Path(file).parent) for file in input],
-        version=version("plot_learning_curves.py"),
     message:
         "Draw the learning curves"
     shell:
-        "python {SCRIPTS}/plot_learning_curves.py --models {params.models}"
-        " --output {output} &> {log}"
+        "python {params.script} --models {params.models}" " --output {output} &> {log}"
 
 
 rule errors_figure:
@@ -119,11 +120,11 @@ rule errors_figure:
     conda:
         "../../envs/environment.yaml"
     params:
+        **command("plot_errors.py"),
         labels=[METHODS[name]["label"] for name in config["methods"]],
         title=lambda w: f"{w.target} of subject {SHOWN_SUBJECT}",
-        version=version("plot_errors.py"),
     message:
         "Draw the errors on {wildcards.target}"
     shell:
-        "python {SCRIPTS}/plot_errors.py --labels {params.labels:q} --slices {input}"
+        "python {params.script} --labels {params.labels:q} --slices {input}"
         " --title {params.title:q} --output {output} &> {log}"

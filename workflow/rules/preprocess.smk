@@ -2,31 +2,6 @@
 # sh/, spherical harmonics of every scan on the source grid; splits/, the manifest of each fold.
 
 
-def scan_to_fit(wildcards):
-    """A scan, the source's brain mask that defines the grid, and the way from there to the scan."""
-    scan = scan_of(wildcards.subject, wildcards.platform, wildcards.scan)
-    files = {role: scan.series[role] for role in ("dwi", "bval", "bvec")}
-    files |= {"mask": scan.mask, "grid": scan_of(wildcards.subject, SOURCE).mask}
-    if wildcards.platform != SOURCE:
-        # The truth lies where the first scan lies, so it takes its transform, errors included.
-        registered = "rescan" if wildcards.scan == "rescan" else "scan"
-        files["transform"] = P.transform.format(
-            scan=registered, subject=wildcards.subject, platform=wildcards.platform
-        )
-    return files
-
-
-def learners(wildcards):
-    """Images of the training and validation subjects of a fold: the test subject's are not among them."""
-    subjects = parts(wildcards.fold)["train"] + parts(wildcards.fold)["validation"]
-    return expand(
-        [P.sh, P.sh_mask, P.sh_sidecar],
-        scan="scan",
-        subject=subjects,
-        platform=[SOURCE, *TARGETS],
-    )
-
-
 rule register:
     input:
         fixed=lambda w: scan_of(w.subject, SOURCE).dwi,
@@ -42,12 +17,12 @@ rule register:
     conda:
         "../../envs/environment.yaml"
     params:
+        **command("register.py"),
         model=config["registration"]["model"],
-        version=version("register.py"),
     message:
         "Register {wildcards.platform} of {wildcards.subject} to {SOURCE}"
     shell:
-        "python {SCRIPTS}/register.py --fixed {input.fixed} {input.fixed_bval}"
+        "python {params.script} --fixed {input.fixed} {input.fixed_bval}"
         " --moving {input.moving} {input.moving_bval} --model {params.model}"
         " --output {output} &> {log}"
 
@@ -66,17 +41,17 @@ rule spherical_harmonics:
     conda:
         "../../envs/environment.yaml"
     params:
+        **command("fit_sh.py"),
         scale=lambda w: SCALES.get(w.platform, 1),
         transform=lambda w, input: (
             f"--transform {input.transform}" if "transform" in input.keys() else ""
         ),
         interpolation=config["registration"]["interpolation"],
         settings=as_json(config["spherical_harmonics"]),
-        version=version("fit_sh.py"),
     message:
         "Fit spherical harmonics to {wildcards.platform} of {wildcards.subject} ({wildcards.scan})"
     shell:
-        "python {SCRIPTS}/fit_sh.py --dwi {input.dwi} --bval {input.bval} --bvec {input.bvec}"
+        "python {params.script} --dwi {input.dwi} --bval {input.bval} --bvec {input.bvec}"
         " --mask {input.mask} --grid {input.grid} {params.transform} --scale {params.scale}"
         " --interpolation {params.interpolation} --settings {params.settings:q}"
         " --sh {output.sh} --sh-mask {output.mask} --sh-sidecar {output.sidecar} &> {log}"
@@ -92,14 +67,15 @@ rule split:
     conda:
         "../../envs/environment.yaml"
     params:
+        **command("split.py"),
         parts=lambda w: as_json(parts(w.fold)),
         scales=as_json(SCALES),
         lattice=as_json(config["patches"]),
-        results=P.results,
-        version=version("split.py"),
+        source=SOURCE,
+        results=subpath(output[0], ancestor=2),
     message:
         "Write the manifest of fold {wildcards.fold}"
     shell:
-        "python {SCRIPTS}/split.py --results {params.results} --parts {params.parts:q}"
-        " --source {SOURCE} --scales {params.scales:q} --lattice {params.lattice:q}"
+        "python {params.script} --results {params.results} --parts {params.parts:q}"
+        " --source {params.source} --scales {params.scales:q} --lattice {params.lattice:q}"
         " --output {output} &> {log}"

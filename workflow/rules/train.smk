@@ -3,28 +3,6 @@
 # subjects.
 
 
-def component_folders(wildcards):
-    """Models that a method builds on: of its own target or of all, same fold and seed."""
-    built_on = METHODS[wildcards.method].get("builds_on")
-    if not built_on:
-        return []
-    targets = [wildcards.target] if built_on["targets"] == "own" else TARGETS
-    return expand(
-        P.model,
-        method=built_on["method"],
-        target=targets,
-        fold=wildcards.fold,
-        seed=wildcards.seed,
-    )
-
-
-def components(wildcards):
-    """Files of the models that a method builds on."""
-    return [
-        f"{folder}/{Path(P.weights).name}" for folder in component_folders(wildcards)
-    ]
-
-
 rule train:
     input:
         manifest=P.manifest,
@@ -44,14 +22,14 @@ rule train:
     resources:
         gpu=1,
     params:
+        **command("fit.py"),
         settings=lambda w: as_json(METHODS[w.method]),
         components=component_folders,
         folder=subpath(output.weights, parent=True),
-        version=version("fit.py"),
     message:
         "Train {wildcards.method} for {wildcards.target}, fold {wildcards.fold}, seed {wildcards.seed}"
     shell:
-        "python {SCRIPTS}/fit.py --method {wildcards.method} --settings {params.settings:q}"
+        "python {params.script} --method {wildcards.method} --settings {params.settings:q}"
         " --manifest {input.manifest} --target {wildcards.target} --fold {wildcards.fold}"
         " --seed {wildcards.seed} --components {params.components} --gpus {resources.gpu}"
         " --output {params.folder} 2>&1 | tee {log}"
@@ -68,16 +46,6 @@ use rule train as fit with:
         gpu=0,
     message:
         "Fit {wildcards.method} for {wildcards.target}, fold {wildcards.fold}"
-
-
-def model_of(pattern):
-    """The file of the model that makes a prediction."""
-
-    def find(wildcards):
-        target = model_target(wildcards.method, wildcards.target)
-        return pattern.format(**dict(wildcards.items()) | {"target": target})
-
-    return find
 
 
 rule predict:
@@ -99,12 +67,12 @@ rule predict:
     resources:
         gpu=1,
     params:
+        **command("predict.py"),
         folder=subpath(input.weights, parent=True),
-        version=version("predict.py"),
     message:
         "Predict {wildcards.target} of {wildcards.subject} by {wildcards.method}"
     shell:
-        "python {SCRIPTS}/predict.py --model {params.folder} --source {input.source}"
+        "python {params.script} --model {params.folder} --source {input.source}"
         " --mask {input.mask} --target {wildcards.target} --gpus {resources.gpu}"
         " --output {output} &> {log}"
 
