@@ -1,0 +1,45 @@
+"""Fixtures shared by the tests."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from harmonization.lattice import Lattice
+from harmonization.patches import PatchData
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    torch.set_num_threads(1)
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(7)
+
+
+def make_patch_data(
+    subjects: int = 1,
+    cores: int = 2,
+    channels: int = 3,
+    scales: dict[str, int] | None = None,
+    seed: int = 0,
+) -> PatchData:
+    """Random source and smooth function of it as target, in the layout of `read_part`."""
+    scales = scales or {"a": 1, "b": 1, "c": 2}
+    generator = torch.Generator().manual_seed(seed)
+    n = 7 * cores
+    source = torch.randn(subjects, n + 4, n + 4, n + 4, channels, generator=generator)
+    inner = source[:, 2:-2, 2:-2, 2:-2]
+    mean = torch.tanh(inner + inner.roll(1, dims=1))
+    targets, masks = {}, {}
+    for i, (platform, r) in enumerate(scales.items()):
+        fine = mean.repeat_interleave(r, 1).repeat_interleave(r, 2).repeat_interleave(r, 3)
+        targets[platform] = fine * (1 + 0.1 * i)
+        masks[platform] = torch.ones(*fine.shape[:-1], 1)
+    grid = torch.cartesian_prod(torch.arange(subjects), *[torch.arange(cores)] * 3)
+    return PatchData(source, targets, masks, scales, grid, Lattice())

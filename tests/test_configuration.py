@@ -1,0 +1,144 @@
+"""The configuration: typos are refused, everything is documented, code changes are noticed."""
+
+import itertools
+import re
+import shutil
+
+import pytest
+import yaml
+from conftest import ROOT
+
+from document_configuration import documented
+from harmonization.configuration import check_run, code_version, merge, read_methods
+from harmonization.files import InputError
+from harmonization.folds import parts_of_fold
+
+EMBEDDED = yaml.safe_load((ROOT / "config/config.yaml").read_text())
+RUNS = ["config", "phantom"]
+METHODS = sorted(path.stem for path in (ROOT / "config/methods").glob("*.yaml"))
+
+
+def read_run(config):
+    check_run(config, ROOT)
+    return read_methods(config, ROOT)
+
+
+@pytest.mark.parametrize("run", RUNS)
+def test_the_configurations_in_the_repository_are_valid(run):
+    config = merge(EMBEDDED, yaml.safe_load((ROOT / f"config/{run}.yaml").read_text()))
+    assert set(config["methods"]) <= set(read_run(config))
+
+
+@pytest.mark.parametrize("length", ["short", "full"])
+def test_every_method_is_valid_and_says_where_it_comes_from(length):
+    methods = read_methods(EMBEDDED | {"methods": METHODS, "training": length}, ROOT)
+    assert set(methods) == set(METHODS)
+    for settings in methods.values():
+        assert len(settings["citation"]) > 20
+        assert "phases" in settings.get("training", {"phases": []})
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"dataset": {"sede": 3}}, "unknown key 'sede' at dataset; did you mean 'seed'?"),
+        ({"sources": "ge_st"}, "unknown key 'sources' at top level; did you mean 'source'?"),
+        ({"xyz": 1}, "unknown key 'xyz' at top level; valid are: cross_validation, dataset"),
+        (
+            {"dataset": {"slab": {"center": 20, "thickness": 20}}},
+            "unknown key 'center' at dataset.slab; did you mean 'centre'?",
+        ),
+        ({"platforms": {"ge_st": {"sesion": "x"}}}, "did you mean 'session'?"),
+        ({"dataset": {"subjects": "four"}}, "dataset.subjects: 'four' is not of type 'integer'"),
+        ({"source": "ge-st"}, "source: no platform 'ge-st'; did you mean 'ge_st'?"),
+        ({"targets": ["prisma_sst"]}, "targets: no platform 'prisma_sst'; did you mean"),
+        ({"targets": ["ge_st"]}, "targets: 'ge_st' is the source already"),
+        ({"methods": ["espn"]}, "no file config/methods/espn.yaml; did you mean 'espcn'?"),
+        ({"cross_validation": {"folds": 5}}, "5 folds need as many subjects, not 4"),
+        ({"cross_validation": {"validation_subjects": 3}}, "nobody of 4 subjects is left"),
+        ({"spherical_harmonics": {"shell": 3000}}, "3000 is not among dataset.shells [1200]"),
+        (
+            {"overrides": {"espcn": {"trainin": {}}}},
+            "method espcn: unknown key 'trainin' at top level; did you mean 'training'?",
+        ),
+        ({"overrides": {"esp": {}}}, "overrides: method 'esp' is not used; did you mean 'espcn'?"),
+        (
+            {"overrides": {"msp_espcn": {"network": {"widht": 3}}}},
+            "unknown key 'widht' at network; did you mean 'width'?",
+        ),
+        (
+            {"overrides": {"espcn": {"training": {"short": {"batch": 3}}}}},
+            "unknown key 'batch' at training.short; did you mean 'batch_size'?",
+        ),
+        ({"overrides": {"espcn": {"network": {"name": "espcnn"}}}}, "'espcnn' is not one of"),
+    ],
+)
+def test_a_mistake_is_refused_with_its_key_and_what_was_meant(changes, message):
+    with pytest.raises(InputError, match=re.escape(message)):
+        read_run(merge(EMBEDDED, changes))
+
+
+def test_all_mistakes_are_told_at_once():
+    config = merge(EMBEDDED, {"sources": 1, "dataset": {"sede": 1}})
+    with pytest.raises(InputError) as refused:
+        check_run(config, ROOT)
+    assert len(str(refused.value).splitlines()) == 2
+
+
+def test_components_are_read_without_being_asked_for():
+    methods = read_methods(EMBEDDED | {"methods": ["msp_diqt"]}, ROOT)
+    assert set(methods) == {"msp_diqt", "diqt_rn4", "espcn"}
+
+
+def test_overrides_change_one_value_and_leave_the_rest():
+    changes = {"espcn": {"training": {"short": {"batch_size": 2}}}}
+    plain = read_methods(EMBEDDED, ROOT)["espcn"]["training"]
+    changed = read_methods(EMBEDDED | {"overrides": changes}, ROOT)["espcn"]["training"]
+    assert changed == plain | {"batch_size": 2}
+
+
+def test_the_readme_explains_every_key():
+    readme = (ROOT / "config/README.md").read_text()
+    assert documented(readme) == readme, "run: python scripts/document_configuration.py"
+    for key in ("dataset.slab.centre", "cross_validation.folds", "training.full.phases.frozen"):
+        assert f"| `{key}` |" in readme
+
+
+def test_every_leaf_of_the_configuration_has_a_description():
+    readme = (ROOT / "config/README.md").read_text()
+
+    def leaves(settings, prefix=""):
+        for key, value in settings.items():
+            if isinstance(value, dict) and value:
+                yield from leaves(value, f"{prefix}{key}.")
+            else:
+                yield f"{prefix}{key}"
+
+    for leaf in leaves(EMBEDDED):
+        key = re.sub(r"^platforms\.\w+", "platforms.<name>", leaf)
+        assert f"| `{key}` |" in readme, key
+
+
+def test_a_code_version_follows_the_imports_and_ignores_comments(tmp_path):
+    shutil.copytree(ROOT / "scripts", tmp_path / "scripts")
+    scripts = tmp_path / "scripts"
+    before = {name: code_version(scripts / name) for name in ("fit.py", "make_table.py")}
+    networks = scripts / "harmonization/networks.py"
+
+    networks.write_text(networks.read_text() + "\n# a comment\n")
+    assert code_version(scripts / "fit.py") == before["fit.py"]
+
+    networks.write_text(networks.read_text().replace("1 / n", "1/n") + "\nUNUSED = 1\n")
+    assert code_version(scripts / "fit.py") != before["fit.py"]
+    assert code_version(scripts / "make_table.py") == before["make_table.py"]
+
+
+def test_folds_hold_every_subject_once_and_every_subject_is_tested():
+    subjects = ["a", "b", "c", "d", "e"]
+    tested = []
+    for fold in range(5):
+        parts = parts_of_fold(subjects, fold, validation_subjects=2)
+        assert sorted(itertools.chain(*parts.values())) == subjects
+        assert (len(parts["train"]), len(parts["validation"]), len(parts["test"])) == (2, 2, 1)
+        tested += parts["test"]
+    assert tested == subjects

@@ -1,0 +1,94 @@
+"""Registration and grids: a known pose is found, and nothing shifts by a fraction of a voxel."""
+
+import numpy as np
+import pytest
+import yaml
+from conftest import ROOT
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.spatial.transform import Rotation
+
+from harmonization.grids import (
+    in_view,
+    points_of_mask,
+    rotate_directions,
+    sample,
+    split_grid,
+    transform_points,
+)
+from harmonization.phantom import Person, acquire
+from harmonization.registration import register
+
+PARAMETERS = yaml.safe_load((ROOT / "config/travelling_heads.yaml").read_text())
+
+
+@pytest.mark.parametrize(("target", "voxel"), [("prisma_st", 2.4), ("connectom_sa", 1.2)])
+def test_a_known_pose_is_found_to_half_a_voxel(target, voxel):
+    person = Person(PARAMETERS, 2019, "01")
+    source = acquire(person, "ge_st", "scan", [], (20.0, 28.8))
+    moved = acquire(person, target, "scan", [], (20.0, 43.2))
+    found = register(source.dwi.mean(axis=-1), source.affine, moved.dwi.mean(axis=-1), moved.affine)
+    true = moved.pose @ np.linalg.inv(source.pose)
+    brain = points_of_mask(source.mask, source.affine)
+    error = np.linalg.norm(transform_points(found, brain) - transform_points(true, brain), axis=1)
+    before = np.linalg.norm(brain - transform_points(true, brain), axis=1)
+    assert before.mean() > 1.0
+    assert error.mean() < voxel / 2
+    assert error.max() < 1.2
+
+
+def test_directions_turn_with_the_head_and_ignore_scale():
+    rotation = Rotation.from_euler("xyz", [10, 20, 30], degrees=True).as_matrix()
+    transform = np.eye(4)
+    transform[:3, :3] = rotation @ np.diag([1.1, 0.9, 1.05])
+    in_head = np.eye(3)
+    in_scanner = in_head @ rotation.T
+    np.testing.assert_allclose(rotate_directions(in_scanner, transform), in_head, atol=0.1)
+    np.testing.assert_allclose(np.linalg.norm(rotate_directions(in_scanner, transform), axis=1), 1)
+
+
+@given(
+    ramp=st.tuples(*[st.floats(-3, 3)] * 3),
+    voxel=st.floats(0.5, 3),
+    turn=st.tuples(*[st.floats(-180, 180)] * 3),
+)
+@settings(max_examples=25, deadline=None)
+def test_a_linear_ramp_survives_the_split(ramp, voxel, turn):
+    """In any orientation, the split voxels lie where a pixel shuffle puts them."""
+    affine = np.eye(4)
+    affine[:3, :3] = Rotation.from_euler("xyz", turn, degrees=True).as_matrix() * voxel
+    affine[:3, 3] = [5, -7, 3]
+    shape = (5, 6, 7)
+
+    def values(shape, affine):
+        return (points_of_mask(np.ones(shape), affine) @ np.array(ramp)).reshape(shape)
+
+    fine_shape, fine_affine = split_grid(shape, affine, 2)
+    assert fine_shape == (10, 12, 14)
+    fine = values(fine_shape, fine_affine)
+    # The mean of the 2^3 parts of a voxel is the voxel.
+    parts = fine.reshape(5, 2, 6, 2, 7, 2).mean(axis=(1, 3, 5))
+    np.testing.assert_allclose(parts, values(shape, affine), atol=1e-9)
+    # The first part lies at index -0.25 of the old grid.
+    index = np.linalg.inv(affine) @ fine_affine @ [0, 0, 0, 1]
+    np.testing.assert_allclose(index[:3], -0.25, atol=1e-9)
+
+
+def test_split_by_one_is_the_grid_itself():
+    affine = np.diag([2.0, 2, 3, 1])
+    shape, same = split_grid((3, 4, 5), affine, 1)
+    assert shape == (3, 4, 5)
+    np.testing.assert_array_equal(same, affine)
+
+
+def test_sampling_at_voxel_centres_changes_nothing(rng):
+    image, affine = rng.standard_normal((4, 5, 6)), np.diag([2.4, 2.4, 2.4, 1])
+    points = points_of_mask(np.ones(image.shape), affine)
+    for order in (0, 1):
+        np.testing.assert_allclose(sample(image, affine, points, order), image.ravel(), atol=1e-9)
+
+
+def test_the_field_of_view_ends_at_the_outer_voxel_centres():
+    affine = np.diag([2.0, 2.0, 2.0, 1])
+    points = np.array([[0, 0, 0], [6, 8, 10], [-0.1, 0, 0], [6.1, 0, 0]], dtype=float)
+    assert in_view((4, 5, 6), affine, points).tolist() == [True, True, False, False]

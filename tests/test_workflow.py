@@ -1,0 +1,236 @@
+"""The real DAG, run from scratch on three people: what a user does, made small."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import ROOT
+
+METHODS = [
+    "noise",
+    "identity",
+    "affine",
+    "ridge",
+    "espcn",
+    "mtl_hard",
+    "msp_espcn",
+    "rescan",
+    "truth",
+]
+TARGETS = ["prisma_st", "connectom_sa"]
+
+
+def snakemake(folder, *arguments, config=ROOT / "tests/tiny.yaml"):
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")]
+    command += ["--directory", str(folder), "--cores", "2", "--configfile", str(config)]
+    return subprocess.run([*command, *arguments], capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A folder in which the tiny run has been made."""
+    folder = tmp_path_factory.mktemp("first")
+    result = snakemake(folder)
+    assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
+    return folder, result
+
+
+@pytest.fixture
+def results(run):
+    return run[0] / "results/tiny"
+
+
+def planned(folder, *arguments):
+    """Jobs of a dry run, as (rule, what its message says)."""
+    result = snakemake(folder, "--dry-run", *arguments)
+    assert result.returncode == 0, result.stderr
+    return re.findall(r"^Job \d+: (.*)$", result.stdout + result.stderr, flags=re.MULTILINE)
+
+
+def test_it_ends_by_saying_where_tables_and_figures_are(run):
+    said = run[1].stdout + run[1].stderr
+    assert "Tables:  results/tiny/tables" in said
+    assert "Figures: results/tiny/figures" in said
+
+
+def test_progress_is_visible(run):
+    said = run[1].stdout + run[1].stderr
+    assert re.search(r"espcn prisma_st fold 0 seed 0: step 20/20 .* s left", said)
+
+
+def test_metrics_hold_every_method_once(results):
+    metrics = pd.read_csv(results / "metrics.csv", dtype={"subject": str})
+    assert list(metrics.columns) == [
+        *("method", "family", "target", "fold", "seed", "subject", "region", "metric", "value")
+    ]
+    paper = metrics[(metrics["metric"] == "patch_mse") & (metrics["region"] == "brain")]
+    assert paper["method"].tolist() == [m for m in METHODS for _ in TARGETS]
+    assert set(paper["subject"]) == {"01"}
+    assert np.isfinite(metrics["value"]).all()
+    assert not metrics.drop(columns="value").duplicated().any()
+    # The truth against itself leaves nothing.
+    own = metrics[(metrics["method"] == "truth") & (metrics["metric"] == "truth_mse")]
+    assert (own["value"] == 0).all()
+
+
+def test_controls_bound_the_table(results):
+    table = pd.read_csv(results / "tables/patch_mse.csv").set_index("method")
+    for target in TARGETS:
+        assert table[target].idxmax() == "Noise"
+        assert table.loc["Truth", target] < table.loc["Identity", target]
+        assert table.loc["Ridge (IQT-GL)", target] < table.loc["Identity", target]
+
+
+def test_tables_and_figures_are_there(results):
+    figures = ["platforms", "learning_curves", *(f"errors_{target}" for target in TARGETS)]
+    for figure in figures:
+        assert (results / f"figures/{figure}.pdf").read_bytes().startswith(b"%PDF")
+        assert (results / f"figures/{figure}.png").stat().st_size > 20_000
+    assert r"\toprule" in (results / "tables/patch_mse.tex").read_text()
+    assert "MSP (ESPCN)" in (results / "tables/patch_mse.html").read_text()
+
+
+def test_the_merged_configuration_lies_beside_the_results(results):
+    config = (results / "config.yaml").read_text()
+    assert "run: tiny" in config
+    assert "first_stage_weight" in config
+
+
+def test_msp_starts_where_its_single_network_ended(results):
+    for target in TARGETS:
+        single = json.loads(
+            (results / f"models/espcn/{target}/fold-0_seed-0/card.json").read_text()
+        )
+        history = pd.read_csv(results / f"models/msp_espcn/{target}/fold-0_seed-0/history.csv")
+        assert history["validation_mse"].iloc[0] == single["validation_mse"]
+
+
+def test_networks_of_two_platforms_start_differently(results):
+    cards = [
+        json.loads((results / f"models/espcn/{t}/fold-0_seed-0/card.json").read_text())
+        for t in TARGETS
+    ]
+    assert cards[0]["specification"]["seed"] != cards[1]["specification"]["seed"]
+
+
+def test_predictions_lie_on_the_grid_of_their_target(results):
+    for target, scale in zip(TARGETS, (1, 2), strict=True):
+        source = nib.load(results / "sh/scan/sub-01_platform-ge_st.nii")
+        measured = nib.load(results / f"sh/scan/sub-01_platform-{target}.nii")
+        assert measured.shape[:3] == tuple(n * scale for n in source.shape[:3])
+        for method in METHODS:
+            name = f"predictions/{method}/fold-0_seed-0/sub-01_platform-{target}.nii"
+            prediction = nib.load(results / name)
+            assert prediction.shape == measured.shape
+            np.testing.assert_allclose(prediction.affine, measured.affine, atol=1e-5)
+
+
+def test_a_second_run_has_nothing_to_do(run):
+    assert planned(run[0]) == []
+
+
+def test_a_deleted_model_and_what_depends_on_it_are_made_anew(run, tmp_path):
+    folder = tmp_path / "copy"
+    shutil.copytree(run[0], folder)
+    (folder / "results/tiny/models/espcn/prisma_st/fold-0_seed-0/weights.safetensors").unlink()
+    jobs = planned(folder)
+    made = [job for job in jobs if job.startswith(("Train", "Fit", "Predict", "Score", "Scan"))]
+    assert sorted(made) == sorted(
+        [
+            "Train espcn for prisma_st, fold 0, seed 0",
+            *(f"Train msp_espcn for {t}, fold 0, seed 0" for t in TARGETS),
+            "Predict prisma_st of 01 by espcn",
+            *(f"Predict {t} of 01 by msp_espcn" for t in TARGETS),
+            "Score espcn on prisma_st of 01",
+            *(f"Score msp_espcn on {t} of 01" for t in TARGETS),
+        ]
+    )
+    others = set(jobs) - set(made)
+    assert others == {
+        "Join all scores",
+        "Make the table of patch MSE",
+        "Draw the learning curves",
+        *(f"Draw the errors on {t}" for t in TARGETS),
+    }
+
+
+def test_other_settings_of_a_method_train_only_what_they_touch(run, tmp_path):
+    changed = tmp_path / "changed.yaml"
+    text = (ROOT / "tests/tiny.yaml").read_text()
+    changed.write_text(
+        text.replace("{steps: 5, learning_rate: 1.0e-4}", "{steps: 5, learning_rate: 2.0e-4}")
+    )
+    result = snakemake(run[0], "--dry-run", config=changed)
+    jobs = re.findall(r"^Job \d+: (.*)$", result.stdout + result.stderr, flags=re.MULTILINE)
+    assert {job for job in jobs if job.startswith("Train")} == {
+        f"Train msp_espcn for {t}, fold 0, seed 0" for t in TARGETS
+    }
+
+
+def test_two_runs_from_scratch_give_the_same_bytes(results, tmp_path):
+    result = snakemake(tmp_path)
+    assert result.returncode == 0, result.stderr[-3000:]
+    again = tmp_path / "results/tiny"
+    assert (again / "metrics.csv").read_bytes() == (results / "metrics.csv").read_bytes()
+    for weights in results.glob("models/**/weights.safetensors"):
+        assert (again / weights.relative_to(results)).read_bytes() == weights.read_bytes(), weights
+
+
+def test_a_method_learns_nothing_from_the_test_subject(run, tmp_path):
+    """The test subject's images become NaN; every method is fitted again to the same bytes."""
+    folder = tmp_path / "copy"
+    shutil.copytree(run[0], folder)
+    results = folder / "results/tiny"
+    before = {
+        path.relative_to(results): path.read_bytes()
+        for name in ("weights.safetensors", "card.json", "history.csv")
+        for path in results.glob(f"models/**/{name}")
+    }
+    for path in results.glob("sh/*/sub-01_*.nii"):
+        image = nib.load(path)
+        if image.ndim == 4:
+            nib.save(nib.Nifti1Image(np.full(image.shape, np.nan, np.float32), image.affine), path)
+    shutil.rmtree(results / "models")
+    shutil.rmtree(results / "splits")
+    result = snakemake(
+        folder, *(str(Path("results/tiny") / p) for p in before), "--rerun-triggers", "input"
+    )
+    assert result.returncode == 0, result.stderr[-3000:]
+    for name, content in before.items():
+        assert (results / name).read_bytes() == content, name
+
+
+def test_the_report_shows_table_and_figures(run):
+    result = snakemake(run[0], "--report", "report.html")
+    assert result.returncode == 0, result.stderr[-3000:]
+    report = (run[0] / "report.html").read_text()
+    for name in ("patch_mse.html", "platforms.png", "learning_curves.png", "errors_prisma_st.png"):
+        assert name in report
+
+
+def test_a_typo_stops_before_any_job_with_one_line(tmp_path):
+    wrong = tmp_path / "wrong.yaml"
+    wrong.write_text("cross_validation: {fold: 2}\n")
+    result = snakemake(tmp_path, config=wrong)
+    said = result.stdout + result.stderr
+    assert result.returncode != 0
+    assert "unknown key 'fold' at cross_validation; did you mean 'folds'?" in said
+    assert "Traceback" not in said
+    assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.parametrize(
+    ("config", "trainings"), [("config/config.yaml", 7), ("config/phantom.yaml", 390)]
+)
+def test_the_configured_runs_have_a_plan(tmp_path, config, trainings):
+    result = snakemake(tmp_path, "--dry-run", "--quiet", "rules", config=ROOT / config)
+    assert result.returncode == 0, result.stderr
+    # Phantom: 10 folds x 3 seeds x (espcn, diqt, msp_espcn, msp_diqt on 3 targets, mtl on all).
+    assert re.search(rf"^train +{trainings}$", result.stdout + result.stderr, flags=re.MULTILINE)
