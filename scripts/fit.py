@@ -102,7 +102,7 @@ def main() -> None:
 
 
 def normalisation(manifest: dict[str, Any], network: Network, targets: list[str]) -> dict[str, Any]:
-    """How to standardise the input and to undo it on each output."""
+    """How to normalise the input and to undo it on each output."""
     statistics = manifest["normalisation"]
     given = statistics[manifest["source"]]
     return {

@@ -119,13 +119,14 @@ def test_every_leaf_of_the_configuration_has_a_description():
         assert f"| `{key}` |" in readme, key
 
 
-def test_a_code_version_follows_the_imports_and_ignores_comments(tmp_path):
+def test_a_code_version_follows_the_imports_and_ignores_words(tmp_path):
     shutil.copytree(ROOT / "scripts", tmp_path / "scripts")
     scripts = tmp_path / "scripts"
     before = {name: code_version(scripts / name) for name in ("fit.py", "make_table.py")}
     networks = scripts / "harmonization/networks.py"
 
-    networks.write_text(networks.read_text() + "\n# a comment\n")
+    code = networks.read_text().split('"""', 2)[2]
+    networks.write_text(f"'Other words.'\n{code}# A comment.\n")
     assert code_version(scripts / "fit.py") == before["fit.py"]
 
     networks.write_text(networks.read_text().replace("1 / n", "1/n") + "\nUNUSED = 1\n")

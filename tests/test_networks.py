@@ -100,6 +100,17 @@ def test_msp_asks_for_the_first_stage_of_every_platform():
     assert terms[2][1].shape[-1] == 14
 
 
+def test_msp_asks_for_nothing_of_frozen_networks_and_predicts_the_same():
+    network = msp("b", single_networks())
+    x = torch.randn(1, 4, 11, 11, 11)
+    free, _ = network.training_pass(x)
+    network.singles.requires_grad_(False)
+    frozen, terms = network.training_pass(x)
+    assert terms == []
+    assert torch.equal(frozen["b"], free["b"])
+    assert torch.equal(network(x)["b"], free["b"])
+
+
 def test_diqt_starts_as_the_espcn_it_adopts():
     espcn = Espcn(4, "t", 2).eval()
     diqt = Diqt(4, "t", 2, blocks=2)

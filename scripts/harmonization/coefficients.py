@@ -30,13 +30,25 @@ def rish(coefficients: np.ndarray, order: int) -> np.ndarray:
     return np.stack([energy[..., orders == n].sum(axis=-1) for n in np.unique(orders)], axis=-1)
 
 
-def standardise(image: np.ndarray, statistics: dict[str, list[float]]) -> np.ndarray:
-    """Subtract the mean and divide by the standard deviation, coefficient by coefficient."""
-    mean, std = (np.array(statistics[k], dtype=np.float32) for k in ("mean", "std"))
-    return (image - mean) / std
+Statistics = dict[str, list[float]]  # mean and std of every coefficient over some brains
 
 
-def raw(image: np.ndarray, statistics: dict[str, list[float]]) -> np.ndarray:
-    """Undo `standardise`."""
-    mean, std = (np.array(statistics[k], dtype=np.float32) for k in ("mean", "std"))
-    return image * std + mean
+def normalise(image: np.ndarray, statistics: Statistics) -> np.ndarray:
+    """Subtract each coefficient's mean and divide all by one scale, the rms standard deviation.
+
+    One scale keeps the coefficients in proportion: an error of normalised images is the error of
+    raw ones divided by a constant, so that networks are trained on the measure that scores them.
+    """
+    mean, scale = _mean_and_scale(statistics)
+    return (image - mean) / scale
+
+
+def raw(image: np.ndarray, statistics: Statistics) -> np.ndarray:
+    """Undo `normalise`."""
+    mean, scale = _mean_and_scale(statistics)
+    return image * scale + mean
+
+
+def _mean_and_scale(statistics: Statistics) -> tuple[np.ndarray, np.float32]:
+    mean, std = (np.array(statistics[k]) for k in ("mean", "std"))
+    return mean.astype(np.float32), np.float32(np.sqrt((std**2).mean()))

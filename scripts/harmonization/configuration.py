@@ -181,8 +181,8 @@ def code_version(script: Path) -> str:
     """Hash of a command and of every module of the library that it imports, directly or not.
 
     Snakemake sees a rule's own code, but not what a command imports; with this as a parameter of
-    the rule, editing a network trains it anew and editing a figure only draws it anew. Comments
-    and layout do not count.
+    the rule, editing a network trains it anew and editing a figure only draws it anew. Comments,
+    docstrings and layout do not count.
     """
     library = script.parent
     seen: dict[Path, str] = {}
@@ -192,11 +192,20 @@ def code_version(script: Path) -> str:
         if path in seen:
             continue
         tree = ast.parse(path.read_text())
+        nodes = list(ast.walk(tree))
+        for node in nodes:
+            _drop_docstring(node)
         seen[path] = ast.dump(tree)
-        for node in ast.walk(tree):
+        for node in nodes:
             if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("harmonization"):
                 modules = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
                 files = (library / f"{m.replace('.', '/')}.py" for m in modules)
                 waiting += [f for f in files if f.exists()]
     content = "".join(seen[path] for path in sorted(seen))
     return hashlib.sha256(content.encode()).hexdigest()[:16]
+
+
+def _drop_docstring(node: ast.AST) -> None:
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef)
+    if isinstance(node, documented) and ast.get_docstring(node, clean=False) is not None:
+        del node.body[0]

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from harmonization.coefficients import coefficient_orders, order_of, standardise
+from harmonization.coefficients import coefficient_orders, normalise, order_of
 from harmonization.lattice import Lattice
 
 TISSUES = {1: "white_matter", 2: "grey_matter", 3: "csf"}
@@ -96,16 +96,16 @@ class Scoring:
         return scores
 
     def slice(self, prediction: np.ndarray, target: np.ndarray) -> dict[str, np.ndarray]:
-        """The axial slice with most brain: what a figure needs, in standardised units.
+        """The axial slice with most brain: what a figure needs, in normalised units.
 
         Returns
         -------
         dict of ndarray, shape (x, y)
             ``prediction`` and ``target``: coefficient l=0, raw; ``error``: root mean square over
-            the standardised coefficients; ``mask``.
+            the normalised coefficients; ``mask``.
         """
         z = int((self.mask > 0).sum(axis=(0, 1)).argmax())
-        difference = standardise(prediction[:, :, z], self.statistics) - standardise(
+        difference = normalise(prediction[:, :, z], self.statistics) - normalise(
             target[:, :, z], self.statistics
         )
         return {

@@ -132,7 +132,7 @@ def draw_learning_curves(history: pd.DataFrame) -> Figure:
             axis.set_ylim(
                 0.95 * min(low, rows["training_mse"].min()), high + 0.3 * (high - low) + 1e-3
             )
-            axis.set(xlabel="step", ylabel="standardised patch MSE")
+            axis.set(xlabel="step", ylabel="patch MSE / variance")
     figure.legend(
         handles=[
             plt.Line2D([], [], color=colours[0], label="training"),
@@ -178,6 +178,6 @@ def draw_errors(slices: dict[str, dict[str, np.ndarray]], title: str) -> Figure:
         axis.set(xticks=[], yticks=[])
     axes[0, 0].set_ylabel("coefficient l=0", fontsize=8)
     axes[1, 1].set_ylabel("error", fontsize=8)
-    figure.colorbar(shown, ax=axes[1], shrink=0.8, label="rms standardised error")
+    figure.colorbar(shown, ax=axes[1], shrink=0.8, label="rms error / SD")
     figure.suptitle(title, fontsize=10)
     return figure

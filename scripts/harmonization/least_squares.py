@@ -53,8 +53,7 @@ def fit_linear_patch(
 ) -> float:
     """Ridge regression of the r^3 split voxels on the 3^3 neighbourhood.
 
-    Features and targets are standardised, so a penalty is comparable between coefficients; it is
-    given per voxel, and the bias is free of it.
+    The penalty is given per voxel, for normalised features, and the bias is free of it.
     """
     convolution = network.output.conv
     r, (outputs, *kernel) = network.output.r, convolution.weight.shape

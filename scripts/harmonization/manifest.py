@@ -73,7 +73,7 @@ def normalisation(images: list[dict[str, Path]]) -> dict[str, list[float]]:
     Raises
     ------
     InputError
-        If a coefficient is constant, so that it cannot be standardised.
+        If a coefficient is constant, so that it cannot be normalised.
     """
     voxels = []
     for roles in images:

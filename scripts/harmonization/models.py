@@ -10,7 +10,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from harmonization.coefficients import raw, standardise
+from harmonization.coefficients import normalise, raw
 from harmonization.files import InputError, read_json, whole_file, write_json
 from harmonization.lattice import Lattice, pad_source
 from harmonization.networks import Network, build
@@ -103,8 +103,8 @@ def predict(
         By platform, raw coefficients; 0 outside the mask.
     """
     lattice, statistics = Lattice(**card["lattice"]), card["normalisation"]
-    standard = pad_source(standardise(source, statistics["input"]), lattice)
-    volumes = torch.from_numpy(standard).to(device)[None]
+    padded = pad_source(normalise(source, statistics["input"]), lattice)
+    volumes = torch.from_numpy(padded).to(device)[None]
     cores = np.argwhere(lattice.touched(mask))
     patches = torch.from_numpy(np.insert(cores, 0, 0, axis=1)).to(device)
     images: dict[str, np.ndarray] = {}

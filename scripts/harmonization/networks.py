@@ -1,10 +1,11 @@
 """The networks: from windows (n, c, 11, 11, 11) of the source to cores of each target platform.
 
-A network knows tensors only. Input and output are standardised coefficients; for a platform with
+A network knows tensors only. Input and output are normalised coefficients; for a platform with
 r target voxels along the edge of a source voxel the output is (n, c, 7r, 7r, 7r).
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -235,18 +236,31 @@ class MultiStage(Network):
         for platform, single in self.singles.items():
             single.load_state_dict(components[platform].state_dict())
 
-    def stages(self, x: Tensor) -> tuple[Predictions, Predictions]:
-        """First-stage predictions of all platforms, and each branch's share of the second."""
+    def stages(self, x: Tensor, platforms: Iterable[str]) -> tuple[Predictions, Predictions]:
+        """First-stage predictions of `platforms`, and each branch's share of the second stage.
+
+        The target must be among the platforms: its first-stage prediction is a share.
+        """
         features = {p: single.features(x) for p, single in self.singles.items()}
-        first = {p: single.output(features[p]) for p, single in self.singles.items()}
+        first = {p: self.singles[p].output(features[p]) for p in platforms}
         shares = {self.target: self.weights[self.target] * first[self.target]}
         for platform, branch in self.branches.items():
             shares[platform] = self.weights[platform] * branch(features[platform])
         return first, shares
 
+    def forward(self, x: Tensor) -> Predictions:
+        _, shares = self.stages(x, [self.target])
+        return {self.target: sum(shares.values())}
+
     def training_pass(self, x: Tensor) -> tuple[Predictions, Terms]:
-        first, shares = self.stages(x)
-        terms = [(p, prediction, self.first_stage_weight) for p, prediction in first.items()]
+        # The first-stage error of a frozen network is a constant: it would only cost time.
+        learning = [
+            platform
+            for platform, single in self.singles.items()
+            if any(parameter.requires_grad for parameter in single.parameters())
+        ]
+        first, shares = self.stages(x, dict.fromkeys([self.target, *learning]))
+        terms = [(platform, first[platform], self.first_stage_weight) for platform in learning]
         return {self.target: sum(shares.values())}, terms
 
 
@@ -291,7 +305,7 @@ class LinearPatch(Network):
 
 
 class Noise(Network):
-    """Draws from the distribution of the target's coefficients: it has learned nothing else."""
+    """White noise with the target's means and mean variance: it has learned nothing else."""
 
     def __init__(self, target: str, r: int, seed: int) -> None:
         super().__init__()

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from harmonization.coefficients import standardise
+from harmonization.coefficients import normalise
 from harmonization.files import InputError, read_json, sha256
 from harmonization.images import read_image
 from harmonization.lattice import Lattice, pad_source, pad_target
@@ -64,7 +64,7 @@ class PatchData:
     Parameters
     ----------
     source : Tensor, shape (subjects, x, y, z, c)
-        Standardised and padded.
+        Normalised and padded.
     targets, masks : dict of str to Tensor
         Of each target platform, (subjects, x, y, z, c) and (subjects, x, y, z, 1).
     scales : dict of str to int
@@ -136,9 +136,9 @@ def read_part(path: Path, part: str, targets: list[str], device: str = "cpu") ->
             _read_listed(path, manifest["files"][subject][platform][role]) for subject in subjects
         ]
 
-    def standardised(platform: str) -> list[np.ndarray]:
+    def normalised(platform: str) -> list[np.ndarray]:
         statistics = manifest["normalisation"][platform]
-        return [standardise(image, statistics) for image in images("sh", platform)]
+        return [normalise(image, statistics) for image in images("sh", platform)]
 
     masks = {t: images("mask", t) for t in targets}
     counted = [
@@ -155,10 +155,10 @@ def read_part(path: Path, part: str, targets: list[str], device: str = "cpu") ->
         )
     return PatchData(
         source=stack_padded(
-            [pad_source(image, lattice) for image in standardised(manifest["source"])], device
+            [pad_source(image, lattice) for image in normalised(manifest["source"])], device
         ),
         targets={
-            t: stack_padded([pad_target(i, lattice, scales[t]) for i in standardised(t)], device)
+            t: stack_padded([pad_target(i, lattice, scales[t]) for i in normalised(t)], device)
             for t in targets
         },
         masks={

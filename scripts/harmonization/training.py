@@ -19,7 +19,7 @@ VALIDATION_BATCH = 32
 
 @dataclass(frozen=True)
 class Progress:
-    """One row of a training's history; errors are standardised patch MSE."""
+    """One row of a training's history; errors are patch MSE of normalised images."""
 
     step: int
     phase: int
