@@ -16,7 +16,7 @@ import torch
 from harmonization import least_squares, training
 from harmonization.files import read_json, run_command, sha256, whole_file
 from harmonization.models import choose_device, load_model, save_model, to_device, versions
-from harmonization.networks import Network, build, count_parameters
+from harmonization.networks import MultiStage, Network, build, count_parameters
 from harmonization.patches import read_part
 from harmonization.seeds import seed_of
 
@@ -62,10 +62,11 @@ def main() -> None:
     outcome: dict[str, Any] = {}
     if settings := args.settings.get("training"):
         label = f"{args.method} {args.target} fold {args.fold} seed {args.seed}:"
+        validation = read("validation")
         result = training.train(
             network,
             read("train"),
-            read("validation"),
+            validation,
             settings,
             seed,
             report=functools.partial(print, label, flush=True),
@@ -76,6 +77,8 @@ def main() -> None:
             "validation_mse": result.best.validation_mse,
             "converged": result.converged,
         }
+        if isinstance(network, MultiStage):
+            outcome["branch_shares"] = training.branch_shares(network, validation)
     elif settings := args.settings.get("least_squares"):
         penalty = least_squares.fit(
             network, read("train"), read("validation"), settings["penalties"]

@@ -8,7 +8,16 @@ from conftest import make_patch_data
 
 from harmonization.files import InputError
 from harmonization.networks import Espcn, HardSharing, MultiStage
-from harmonization.training import Progress, Training, batches, copy_state, freeze, train, validate
+from harmonization.training import (
+    Progress,
+    Training,
+    batches,
+    branch_shares,
+    copy_state,
+    freeze,
+    train,
+    validate,
+)
 
 SETTINGS = {
     "batch_size": 4,
@@ -79,6 +88,24 @@ def test_frozen_parts_stay_and_the_next_phase_moves_them():
         quietly,
     )
     assert not all(torch.equal(before[k], v) for k, v in network.singles.state_dict().items())
+
+
+def test_branch_shares_tell_how_much_each_platform_gives():
+    scales = {"a": 1, "b": 2}
+    singles = {p: Espcn(3, p, r) for p, r in scales.items()}
+    network = MultiStage("a", singles, channels=3, r=1, width=8, first_stage_weight=1.0)
+    data = make_patch_data(scales=scales)
+    assert branch_shares(network, data) == {"a": 1.0, "b": 0.0}
+    with torch.no_grad():
+        # Constant outputs: 4 of its own and 3 of the other make 7.
+        for conv, value in (
+            (network.singles["a"].output.conv, 2),
+            (network.branches["b"][-1].conv, 3),
+        ):
+            conv.weight.zero_()
+            conv.bias.fill_(value)
+        network.weights["a"].fill_(2)
+    assert branch_shares(network, data) == pytest.approx({"a": 4 / 7, "b": 3 / 7})
 
 
 def test_freezing_is_undone():

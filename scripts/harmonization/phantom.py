@@ -390,4 +390,5 @@ def add_rician_noise(truth: np.ndarray, sigma: float, rng: np.random.Generator) 
     real, imaginary = (
         rng.standard_normal(truth.shape, dtype=np.float32) * np.float32(sigma) for _ in range(2)
     )
-    return np.hypot(truth + real, imaginary)
+    real += truth
+    return np.sqrt(real**2 + imaginary**2)

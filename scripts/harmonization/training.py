@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from harmonization.files import InputError
-from harmonization.networks import Network
+from harmonization.networks import MultiStage, Network
 from harmonization.patches import PatchData, patch_mse
 
 CONVERGED_GAIN = 0.01  # largest gain in the last fifth of a training that counts as converged
@@ -153,6 +153,23 @@ def validate(network: Network, data: PatchData) -> float:
             error = patch_mse(prediction, *cores[platform]).sum().item()
             total[platform] = total.get(platform, 0.0) + error
     return sum(total.values()) / len(total) / len(data)
+
+
+@torch.no_grad()
+def branch_shares(network: MultiStage, data: PatchData) -> dict[str, float]:
+    """Root mean square of each branch's share of the second stage, relative to that of the whole.
+
+    A branch's weight trades with the scale of its network, so the weight alone says nothing.
+    """
+    network.eval()
+    power: dict[str, float] = {}
+    for chosen in torch.arange(len(data)).split(VALIDATION_BATCH):
+        windows, _ = data.batch(chosen)
+        _, shares = network.stages(windows, [network.target])
+        for name, share in {**shares, "whole": sum(shares.values())}.items():
+            power[name] = power.get(name, 0.0) + share.square().sum().item()
+    whole = power.pop("whole")
+    return {platform: math.sqrt(value / whole) for platform, value in power.items()}
 
 
 def freeze(network: nn.Module, frozen: list[str]) -> None:

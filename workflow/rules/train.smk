@@ -17,6 +17,8 @@ rule train:
         P.benchmark(P.model)
     wildcard_constraints:
         method="|".join(TRAINED),
+    # Before anything short, which then fills the gaps between the long ones.
+    priority: 1
     conda:
         "../../envs/environment.yaml"
     resources:

@@ -1,0 +1,267 @@
+"""The commands: bad input ends with one line that names it, and leaves nothing half-written."""
+
+import json
+import runpy
+import sys
+
+import nibabel as nib
+import numpy as np
+import pytest
+import torch
+from conftest import ROOT
+
+from harmonization.bids import write_gradients
+from harmonization.files import read_json
+from harmonization.images import read_image, write_image
+from harmonization.models import save_model
+from harmonization.networks import build
+from harmonization.phantom import gradient_scheme
+
+AFFINE = np.diag([2.4, 2.4, 2.4, 1.0])
+SH = {
+    "representation": "fod",
+    "order": 4,
+    "shell": 1200,
+    "normalise_by_b0": True,
+    "response": {"eigenvalues": [1.7e-3, 0.3e-3, 0.3e-3], "s0": 1.0},
+    "regularisation": 0.006,
+}
+STATISTICS = {"mean": [0.0] * 15, "std": [1.0] * 15}
+
+
+@pytest.fixture
+def command(monkeypatch, capsys):
+    """Run a command as `python scripts/<name>.py`; gives its exit status and error output."""
+
+    def run(name, options):
+        arguments = [f"{name}.py"]
+        for option, value in options.items():
+            if value is not None:
+                values = value if isinstance(value, list) else [value]
+                arguments += [f"--{option}", *map(str, values)]
+        monkeypatch.setattr(sys, "argv", arguments)
+        status = 0
+        try:
+            runpy.run_path(str(ROOT / f"scripts/{name}.py"), run_name="__main__")
+        except SystemExit as stopped:
+            status = stopped.code
+        return status, capsys.readouterr().err
+
+    return run
+
+
+@pytest.fixture
+def scan(tmp_path, rng):
+    """A small scan with two b=0 volumes and thirty directions, and the options to fit it."""
+    bvals, directions = gradient_scheme({1200: 30}, 2, rng)
+    signal = np.exp(-bvals * 1e-3 * (0.5 + directions[:, 0] ** 2))
+    mask = np.zeros((6, 7, 8), np.uint8)
+    mask[1:5, 1:6, 1:7] = 1
+    data = (100 * mask[..., None] * signal).astype(np.float32)
+    paths = {name: tmp_path / name for name in ("bval", "bvec")}
+    paths |= {"dwi": tmp_path / "dwi.nii.gz", "mask": tmp_path / "mask.nii.gz"}
+    write_image(paths["dwi"], data, AFFINE)
+    write_image(paths["mask"], mask, AFFINE)
+    write_gradients(paths["bval"], paths["bvec"], bvals, directions, AFFINE)
+    outputs = {name: tmp_path / "out" / name for name in ("sh.nii", "sh-mask.nii", "sh.json")}
+    return {
+        **paths,
+        "grid": paths["mask"],
+        "settings": json.dumps(SH),
+        "sh": outputs["sh.nii"],
+        "sh-mask": outputs["sh-mask.nii"],
+        "sh-sidecar": outputs["sh.json"],
+    }
+
+
+def test_a_scan_is_fitted_and_its_sidecar_states_the_conventions(command, scan):
+    assert command("fit_sh", scan) == (0, "")
+    image, affine = read_image(scan["sh"])
+    assert image.shape == (4, 5, 6, 15)
+    np.testing.assert_allclose(affine[:3, 3], 2.4, rtol=1e-6)
+    assert read_image(scan["sh-mask"])[0].all()
+    sidecar = read_json(scan["sh-sidecar"])
+    assert (sidecar["basis"], sidecar["legacy"]) == ("descoteaux07", False)
+    assert {key: sidecar[key] for key in SH} == SH
+
+
+def test_the_signal_itself_is_the_other_representation(command, scan):
+    settings = json.dumps({**SH, "representation": "signal", "regularisation": 0.0})
+    assert command("fit_sh", {**scan, "settings": settings}) == (0, "")
+    image, _ = read_image(scan["sh"])
+    # l=0 is the mean over the sphere, times sqrt(4 pi): between exp(-1.8) and exp(-0.6).
+    mean = image[..., 0] / np.sqrt(4 * np.pi)
+    assert (mean > np.exp(-1.8)).all()
+    assert (mean < np.exp(-0.6)).all()
+
+
+def truncate(scan):
+    content = scan["dwi"].read_bytes()
+    scan["dwi"].write_bytes(content[: len(content) // 2])
+
+
+def no_image(scan):
+    scan["dwi"].write_text("not an image")
+
+
+def not_finite(scan):
+    data, affine = read_image(scan["dwi"])
+    data[2, 2, 2, 3] = np.nan
+    write_image(scan["dwi"], data, affine)
+
+
+def fewer_bvals(scan):
+    bvals = scan["bval"].read_text().split()
+    scan["bval"].write_text(" ".join(bvals[:-1]))
+
+
+def words_as_bvals(scan):
+    scan["bval"].write_text("b1200 b0")
+
+
+def long_directions(scan):
+    np.savetxt(scan["bvec"], 1.5 * np.loadtxt(scan["bvec"]))
+
+
+def fewer_volumes(scan):
+    data, affine = read_image(scan["dwi"])
+    write_image(scan["dwi"], data[..., :-1], affine)
+
+
+def other_shell(scan):
+    scan["settings"] = json.dumps({**SH, "shell": 3000})
+
+
+def high_order(scan):
+    scan["settings"] = json.dumps({**SH, "order": 8})
+
+
+def empty_grid(scan):
+    write_image(scan["grid"], np.zeros((6, 7, 8), np.uint8), AFFINE)
+
+
+def small_mask(scan):
+    scan["mask"] = scan["mask"].with_name("small.nii.gz")
+    write_image(scan["mask"], np.ones((3, 3, 3), np.uint8), AFFINE)
+
+
+def missing(scan):
+    scan["dwi"].unlink()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "named", "finding"),
+    [
+        (truncate, "dwi.nii.gz", "cannot be read as NIfTI"),
+        (no_image, "dwi.nii.gz", "cannot be read as NIfTI"),
+        (not_finite, "dwi.nii.gz", "holds NaN or infinite values"),
+        (fewer_bvals, "bvec", "for the 31 b-values in bval"),
+        (words_as_bvals, "bval", "not a table of numbers"),
+        (long_directions, "bvec", "has length 1.5, not 1"),
+        (fewer_volumes, "bval", "32 b-values for 31 volumes"),
+        (other_shell, "bval", "no volume at b=3000; its shells are"),
+        (high_order, "spherical_harmonics.order", "order 8 needs 45 directions"),
+        (empty_grid, "mask.nii.gz", "the brain mask is empty"),
+        (small_mask, "small.nii.gz", "shape (3, 3, 3) differs"),
+        (missing, "dwi.nii.gz", "no such file"),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_a_bad_scan_is_refused(command, scan, spoil, named, finding):
+    spoil(scan)
+    status, error = command("fit_sh", scan)
+    assert status == 1
+    assert error.startswith("error: ")
+    assert len(error.splitlines()) == 1
+    assert named in error
+    assert finding in error
+    assert not list(scan["sh"].parent.glob("*"))
+
+
+def test_registration_without_b0_is_refused(command, scan, tmp_path):
+    weighted = tmp_path / "weighted.bval"
+    weighted.write_text(" ".join(["1200"] * 32))
+    options = {
+        "fixed": [scan["dwi"], scan["bval"]],
+        "moving": [scan["dwi"], weighted],
+        "model": "rigid",
+        "output": tmp_path / "transform.txt",
+    }
+    status, error = command("register", options)
+    assert (status, len(error.splitlines())) == (1, 1)
+    assert "weighted.bval: no volume with b below 50" in error
+    assert not options["output"].exists()
+
+
+@pytest.fixture
+def model(tmp_path):
+    """Folder of an untrained network for images of order 4."""
+    specification = {
+        "network": {"name": "espcn"},
+        "target": "t",
+        "channels": 15,
+        "scales": {"t": 1},
+        "seed": 0,
+        "components": {},
+    }
+    card = {
+        "specification": specification,
+        "lattice": {"core": 7, "minimum_inside": 0.5},
+        "normalisation": {"input": STATISTICS, "outputs": {"t": STATISTICS}},
+    }
+    torch.manual_seed(0)
+    save_model(tmp_path / "model", build(specification), card)
+    return tmp_path / "model"
+
+
+def to_predict(tmp_path, model, channels):
+    source = np.random.default_rng(0).standard_normal((8, 9, 10, channels)).astype(np.float32)
+    write_image(tmp_path / "source.nii", source, AFFINE)
+    write_image(tmp_path / "brain.nii", np.ones((8, 9, 10), np.uint8), AFFINE)
+    return {
+        "model": model,
+        "source": tmp_path / "source.nii",
+        "mask": tmp_path / "brain.nii",
+        "target": "t",
+        "output": tmp_path / "prediction.nii",
+    }
+
+
+def test_a_model_predicts_the_whole_brain(command, tmp_path, model):
+    options = to_predict(tmp_path, model, 15)
+    assert command("predict", options) == (0, "")
+    image, affine = read_image(options["output"])
+    assert image.shape == (8, 9, 10, 15)
+    assert (np.abs(image).sum(axis=-1) > 0).all()
+    np.testing.assert_allclose(affine, AFFINE, rtol=1e-6)
+
+
+def test_an_image_of_another_order_is_refused(command, tmp_path, model):
+    status, error = command("predict", to_predict(tmp_path, model, 28))
+    assert (status, len(error.splitlines())) == (1, 1)
+    assert "source.nii: shape (8, 9, 10, 28), but the model takes 15 coefficients" in error
+
+
+def test_damaged_weights_are_refused(command, tmp_path, model):
+    weights = model / "weights.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    options = to_predict(tmp_path, model, 15)
+    status, error = command("predict", options)
+    assert (status, len(error.splitlines())) == (1, 1)
+    assert "weights.safetensors: does not fit its card" in error
+    assert not options["output"].exists()
+
+
+def test_a_prediction_on_another_grid_is_not_scored(command, tmp_path):
+    image = np.ones((7, 7, 7, 15), np.float32)
+    for name, affine in (("prediction", AFFINE), ("measured", AFFINE + np.eye(4) * 0.1)):
+        nib.save(nib.Nifti1Image(image, affine), tmp_path / f"{name}.nii")
+    labels = dict.fromkeys(("method", "family", "target", "fold", "seed", "subject"), "x")
+    outputs = {"output": tmp_path / "scores.csv", "slice": tmp_path / "slice.npz"}
+    images = {name: tmp_path / f"{name}.nii" for name in ("prediction", "measured")}
+    status, error = command(
+        "evaluate", labels | images | outputs | {"mask": "mask.nii", "manifest": "fold.json"}
+    )
+    assert (status, len(error.splitlines())) == (1, 1)
+    assert "prediction.nii: shape (7, 7, 7, 15) or affine differs" in error
+    assert not outputs["output"].exists()
