@@ -14,7 +14,7 @@ setup: .venv/installed
 	@sh envs/setup.sh $(PYTHON)
 
 results: setup
-	@$(BIN)/snakemake --cores $(CORES) --rerun-incomplete
+	@$(BIN)/snakemake --cores $(CORES) --rerun-incomplete --show-failed-logs --quiet host reason
 	@echo "Tables:  results/embedded/tables"
 	@echo "Figures: results/embedded/figures"
 

@@ -15,7 +15,14 @@ import torch
 
 from harmonization import least_squares, training
 from harmonization.files import read_json, run_command, sha256, whole_file
-from harmonization.models import choose_device, load_model, save_model, to_device, versions
+from harmonization.models import (
+    choose_device,
+    choose_precision,
+    load_model,
+    save_model,
+    to_device,
+    versions,
+)
 from harmonization.networks import MultiStage, Network, build, count_parameters
 from harmonization.patches import read_part
 from harmonization.seeds import seed_of
@@ -30,6 +37,12 @@ def main() -> None:
     parser.add_argument("--fold", type=int, required=True)
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--components", type=Path, nargs="*", default=[], help="fitted models")
+    parser.add_argument(
+        "--precision",
+        choices=["float32", "bfloat16"],
+        default="float32",
+        help="of training; bfloat16 only where the processor has it",
+    )
     parser.add_argument("--gpus", type=int, default=0, help="0 computes on the CPU")
     parser.add_argument("--output", type=Path, required=True, help="folder of the model")
     args = parser.parse_args()
@@ -61,6 +74,7 @@ def main() -> None:
 
     outcome: dict[str, Any] = {}
     if settings := args.settings.get("training"):
+        precision = choose_precision(args.precision, device)
         label = f"{args.method} {args.target} fold {args.fold} seed {args.seed}:"
         validation = read("validation")
         result = training.train(
@@ -69,10 +83,12 @@ def main() -> None:
             validation,
             settings,
             seed,
+            precision,
             report=functools.partial(print, label, flush=True),
         )
         write_history(args.output / "history.csv", result.history)
         outcome = {
+            "precision": str(precision).removeprefix("torch."),
             "best_step": result.best.step,
             "validation_mse": result.best.validation_mse,
             "converged": result.converged,

@@ -7,6 +7,7 @@ import torch
 from conftest import make_patch_data
 
 from harmonization.files import InputError
+from harmonization.models import choose_precision
 from harmonization.networks import Espcn, HardSharing, MultiStage
 from harmonization.training import (
     Progress,
@@ -35,7 +36,7 @@ def run(seed, network=None, settings=SETTINGS, data=None):
     network = network or Espcn(3, "a", 1)
     data = data or make_patch_data(scales={"a": 1})
     validation = make_patch_data(scales={"a": 1}, seed=9)
-    return network, train(network, data, validation, settings, seed, quietly)
+    return network, train(network, data, validation, settings, seed, report=quietly)
 
 
 def test_the_same_seed_repeats_and_another_differs():
@@ -53,7 +54,7 @@ def test_training_learns_and_reports_every_look():
     torch.manual_seed(0)
     network = Espcn(3, "a", 1)
     data = make_patch_data(scales={"a": 1})
-    result = train(network, data, data, SETTINGS, 0, lines.append)
+    result = train(network, data, data, SETTINGS, 0, report=lines.append)
     assert [row.step for row in result.history] == [0, 5, 10, 15]
     assert len(lines) == 3
     assert "step 15/15" in lines[-1]
@@ -77,7 +78,7 @@ def test_frozen_parts_stay_and_the_next_phase_moves_them():
     data = make_patch_data(scales=scales)
     before = copy_state(network.singles)
     frozen = {"steps": 5, "learning_rate": 1e-2, "frozen": ["singles"]}
-    train(network, data, data, {**SETTINGS, "phases": [frozen]}, 0, quietly)
+    train(network, data, data, {**SETTINGS, "phases": [frozen]}, 0, report=quietly)
     assert all(torch.equal(before[k], v) for k, v in network.singles.state_dict().items())
     train(
         network,
@@ -85,7 +86,7 @@ def test_frozen_parts_stay_and_the_next_phase_moves_them():
         data,
         {**SETTINGS, "phases": [{"steps": 5, "learning_rate": 1e-3}]},
         0,
-        quietly,
+        report=quietly,
     )
     assert not all(torch.equal(before[k], v) for k, v in network.singles.state_dict().items())
 
@@ -116,6 +117,39 @@ def test_freezing_is_undone():
     assert network.heads.training
     freeze(network, [])
     assert all(p.requires_grad for p in network.parameters())
+
+
+@pytest.mark.parametrize("kind", ["single", "msp"])
+def test_bfloat16_learns_what_float32_learns(kind):
+    scales = {"a": 1, "b": 2}
+    data = make_patch_data(scales=scales)
+    errors = {}
+    for precision in (torch.float32, torch.bfloat16):
+        torch.manual_seed(0)
+        singles = {p: Espcn(3, p, r) for p, r in scales.items()}
+        network = singles["a"]
+        if kind == "msp":
+            network = MultiStage("a", singles, channels=3, r=1, width=8, first_stage_weight=1.0)
+        result = train(network, data, data, SETTINGS, 0, precision, report=quietly)
+        errors[precision] = result.best.validation_mse
+        assert result.best.validation_mse < 0.9 * result.history[0].validation_mse
+        assert {p.dtype for p in network.parameters()} == {torch.float32}
+    assert errors[torch.bfloat16] != errors[torch.float32]
+    assert errors[torch.bfloat16] == pytest.approx(errors[torch.float32], rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "processor", "chosen"),
+    [
+        ("bfloat16", {"avx512_bf16": True}, torch.bfloat16),
+        ("bfloat16", {"amx_bf16": True}, torch.bfloat16),
+        ("bfloat16", {"avx2": True}, torch.float32),
+        ("float32", {"avx512_bf16": True}, torch.float32),
+    ],
+)
+def test_bfloat16_needs_a_processor_that_has_it(monkeypatch, wanted, processor, chosen):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: processor)
+    assert choose_precision(wanted, "cpu") is chosen
 
 
 def test_an_infinite_loss_stops_with_the_patches():

@@ -1,6 +1,7 @@
 """Fitted models on disk, and their application to a whole image."""
 
 import importlib.metadata
+import os
 import platform
 from pathlib import Path
 from typing import Any
@@ -64,9 +65,20 @@ def choose_device(gpus: int) -> str:
     A job on the CPU uses one thread: sums are the same whatever else runs, and jobs side by side
     use the machine better than threads do. Nothing that differs from run to run is allowed.
     """
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS is deterministic so
     torch.use_deterministic_algorithms(True)
     torch.set_num_threads(1)
     return "cuda" if gpus and torch.cuda.is_available() else "cpu"
+
+
+def choose_precision(wanted: str, device: str) -> torch.dtype:
+    """Type to train in: `wanted`, or float32 where bfloat16 would be slow."""
+    if device == "cuda":
+        quick = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        processor = torch.cpu.get_capabilities()
+        quick = processor.get("avx512_bf16", False) or processor.get("amx_bf16", False)
+    return torch.bfloat16 if wanted == "bfloat16" and quick else torch.float32
 
 
 def versions() -> dict[str, str]:

@@ -49,6 +49,7 @@ def train(
     validation: PatchData,
     settings: dict[str, Any],
     seed: int,
+    precision: torch.dtype = torch.float32,
     report: Callable[[str], None] = print,
 ) -> Training:
     """Train by Adam with a cosine decay in each phase, and keep the best weights on validation.
@@ -67,6 +68,8 @@ def train(
         ``learning_rate`` and, if wanted, ``frozen`` (names of sub-modules).
     seed : int
         Of the order of patches.
+    precision : torch.dtype
+        What the network computes in; weights, loss and optimiser are float32 throughout.
     report : callable
         Gets a line about every validation.
 
@@ -78,7 +81,7 @@ def train(
     order = batches(len(training), settings["batch_size"], seed)
     phases = settings["phases"]
     total = sum(phase["steps"] for phase in phases)
-    best = Progress(0, 0, 0.0, math.nan, validate(network, validation))
+    best = Progress(0, 0, 0.0, math.nan, validate(network, validation, precision))
     history, weights = [best], copy_state(network)
     started, step = time.monotonic(), 0
     for number, phase in enumerate(phases, start=1):
@@ -93,13 +96,14 @@ def train(
         errors = []
         for step_of_phase in range(1, phase["steps"] + 1):
             step += 1
-            errors.append(descend(network, training, next(order), adam, step))
+            errors.append(descend(network, training, next(order), adam, step, precision))
             rate = decay.get_last_lr()[0]
             decay.step()
             if step_of_phase % settings["validate_every"] and step_of_phase != phase["steps"]:
                 continue
             mean_error = sum(errors) / len(errors)
-            row = Progress(step, number, rate, mean_error, validate(network, validation))
+            error = validate(network, validation, precision)
+            row = Progress(step, number, rate, mean_error, error)
             # validate() leaves the network in evaluation mode, with the frozen parts.
             freeze(network, phase.get("frozen", []))
             history.append(row)
@@ -122,10 +126,12 @@ def descend(
     chosen: Tensor,
     optimiser: torch.optim.Optimizer,
     step: int,
+    precision: torch.dtype = torch.float32,
 ) -> float:
     """Take one step on the `chosen` patches; gives the mean patch MSE of the predictions."""
     windows, cores = data.batch(chosen)
-    predictions, terms = network.training_pass(windows)
+    with computing_in(precision, data):
+        predictions, terms = network.training_pass(windows)
     errors = [patch_mse(y, *cores[platform]).mean() for platform, y in predictions.items()]
     loss = sum(errors)
     for platform, prediction, weight in terms:
@@ -143,16 +149,25 @@ def descend(
 
 
 @torch.no_grad()
-def validate(network: Network, data: PatchData) -> float:
+def validate(network: Network, data: PatchData, precision: torch.dtype = torch.float32) -> float:
     """Mean patch MSE over all patches and platforms, with the network in evaluation mode."""
     network.eval()
     total: dict[str, float] = {}
     for chosen in torch.arange(len(data)).split(VALIDATION_BATCH):
         windows, cores = data.batch(chosen)
-        for platform, prediction in network(windows).items():
+        with computing_in(precision, data):
+            predictions = network(windows)
+        for platform, prediction in predictions.items():
             error = patch_mse(prediction, *cores[platform]).sum().item()
             total[platform] = total.get(platform, 0.0) + error
     return sum(total.values()) / len(total) / len(data)
+
+
+def computing_in(precision: torch.dtype, data: PatchData) -> torch.autocast:
+    """Context in which networks compute in `precision` on the device of `data`."""
+    return torch.autocast(
+        data.source.device.type, precision, enabled=precision is not torch.float32
+    )
 
 
 @torch.no_grad()

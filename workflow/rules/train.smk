@@ -27,13 +27,15 @@ rule train:
         **command("fit.py"),
         settings=lambda w: as_json(METHODS[w.method]),
         components=component_folders,
+        precision=config["precision"],
         folder=subpath(output.weights, parent=True),
     message:
         "Train {wildcards.method} for {wildcards.target}, fold {wildcards.fold}, seed {wildcards.seed}"
     shell:
         "python {params.script} --method {wildcards.method} --settings {params.settings:q}"
         " --manifest {input.manifest} --target {wildcards.target} --fold {wildcards.fold}"
-        " --seed {wildcards.seed} --components {params.components} --gpus {resources.gpu}"
+        " --seed {wildcards.seed} --components {params.components}"
+        " --precision {params.precision} --gpus {resources.gpu}"
         " --output {params.folder} 2>&1 | tee {log}"
 
 
