@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 
+from harmonization.configuration import resolved
 from harmonization.files import run_command, write_text
 
 ROOT = Path(__file__).parent.parent
@@ -47,14 +48,6 @@ def keys(schema: dict[str, Any], root: dict[str, Any], prefix: str = "") -> Iter
         yield from keys(schema["items"], root, prefix)
     for alternative in schema.get("oneOf", []):
         yield from keys(alternative, root, prefix)
-
-
-def resolved(schema: dict[str, Any], root: dict[str, Any]) -> dict[str, Any]:
-    """A schema with what it refers to put in."""
-    if "$ref" not in schema:
-        return schema
-    *_, section, name = schema["$ref"].split("/")
-    return {**root[section][name], **schema}
 
 
 if __name__ == "__main__":

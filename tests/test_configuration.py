@@ -78,6 +78,24 @@ def test_a_mistake_is_refused_with_its_key_and_what_was_meant(changes, message):
         read_run(merge(EMBEDDED, changes))
 
 
+def test_numbers_within_words_are_numbers_where_the_schema_wants_them():
+    words = {
+        "dataset": {"seed": "7", "shells": ["1200", "3000"], "slab": {"centre": "1.5"}},
+        "overrides": {"espcn": {"training": {"short": {"phases": [{"learning_rate": "5e-4"}]}}}},
+        "platforms": {"ge_st": {"session": "01"}},
+    }
+    words["overrides"]["espcn"]["training"]["short"]["phases"][0]["steps"] = "3"
+    config = check_run(merge(EMBEDDED, words), ROOT)
+    assert config["dataset"]["seed"] == 7
+    assert config["dataset"]["shells"] == [1200, 3000]
+    assert config["dataset"]["slab"] == {"centre": 1.5, "thickness": 28.8}
+    assert config["platforms"]["ge_st"]["session"] == "01"
+    phases = read_methods(config, ROOT)["espcn"]["training"]["phases"]
+    assert phases == [{"steps": 3, "learning_rate": 5e-4}]
+    with pytest.raises(InputError, match=r"dataset\.seed: 'seven' is not of type 'integer'"):
+        check_run(merge(EMBEDDED, {"dataset": {"seed": "seven"}}), ROOT)
+
+
 def test_all_mistakes_are_told_at_once():
     config = merge(EMBEDDED, {"sources": 1, "dataset": {"sede": 1}})
     with pytest.raises(InputError) as refused:

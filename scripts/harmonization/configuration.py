@@ -5,7 +5,9 @@ Read by the Snakefile, so it imports nothing heavy.
 
 import ast
 import hashlib
+import json
 from collections.abc import Iterator
+from contextlib import suppress
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -19,23 +21,31 @@ from harmonization.files import InputError
 Settings = dict[str, Any]
 
 
-def check(settings: Settings, schema: Path, name: str) -> None:
+def check(settings: Settings, schema_file: Path, name: str) -> Settings:
     """Refuse settings that do not fit a schema.
 
     Parameters
     ----------
     settings : dict
-    schema : Path
+    schema_file : Path
         YAML file.
     name : str
         What to call the settings in a message.
+
+    Returns
+    -------
+    dict
+        The settings, with numbers in the place of words such as '7' or '5e-4': all that Snakemake
+        makes of numbers within ``--config``, and YAML of some.
 
     Raises
     ------
     InputError
         One line for each problem: the key, what is wrong, and the nearest valid key for a typo.
     """
-    validator = Draft202012Validator(yaml.safe_load(schema.read_text()))
+    schema = yaml.safe_load(schema_file.read_text())
+    settings = _typed(settings, schema, schema)
+    validator = Draft202012Validator(schema)
     problems = [
         f"{name}: {problem}"
         for error in validator.iter_errors(settings)
@@ -43,6 +53,34 @@ def check(settings: Settings, schema: Path, name: str) -> None:
     ]
     if problems:
         raise InputError("\n".join(sorted(problems)))
+    return settings
+
+
+def resolved(schema: Settings, root: Settings) -> Settings:
+    """A part of the schema `root` with what it refers to put in."""
+    if "$ref" not in schema:
+        return schema
+    *_, section, name = schema["$ref"].split("/")
+    return {**root[section][name], **schema}
+
+
+def _typed(value: Any, schema: Any, root: Settings) -> Any:
+    """Read words as JSON wherever the schema wants no word."""
+    if not isinstance(schema, dict):
+        return value
+    schema = resolved(schema, root)
+    if isinstance(value, dict):
+        known = dict(schema.get("properties", {}))
+        for alternative in schema.get("oneOf", []):
+            known |= alternative.get("properties", {})
+        other = schema.get("additionalProperties")
+        return {key: _typed(item, known.get(key, other), root) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_typed(item, schema.get("items"), root) for item in value]
+    if isinstance(value, str) and schema.get("type") != "string":
+        with suppress(json.JSONDecodeError):
+            return json.loads(value)
+    return value
 
 
 def _describe(error: ValidationError) -> Iterator[str]:
@@ -72,7 +110,7 @@ def suggest(word: str, known: list[str]) -> str:
     return f"; did you mean '{close[0]}'?" if close else f"; valid are: {', '.join(sorted(known))}"
 
 
-def check_run(config: Settings, root: Path) -> None:
+def check_run(config: Settings, root: Path) -> Settings:
     """Refuse a configuration that does not fit its schema or contradicts itself.
 
     Parameters
@@ -81,8 +119,13 @@ def check_run(config: Settings, root: Path) -> None:
         The merged configuration.
     root : Path
         Of the repository.
+
+    Returns
+    -------
+    dict
+        The configuration, see `check`.
     """
-    check(config, root / "workflow/schemas/config.schema.yaml", "configuration")
+    config = check(config, root / "workflow/schemas/config.schema.yaml", "configuration")
     platforms = list(config["platforms"])
     for key, names in (("source", [config["source"]]), ("targets", config["targets"])):
         for name in names:
@@ -108,6 +151,7 @@ def check_run(config: Settings, root: Path) -> None:
             f"configuration: spherical_harmonics.shell: {config['spherical_harmonics']['shell']} "
             f"is not among dataset.shells {config['dataset']['shells']}"
         )
+    return config
 
 
 def read_methods(config: Settings, root: Path) -> dict[str, Settings]:
@@ -132,7 +176,7 @@ def read_methods(config: Settings, root: Path) -> dict[str, Settings]:
         if name in methods:
             continue
         settings = merge(_read_method(name, root), config["overrides"].get(name, {}))
-        check(settings, root / "workflow/schemas/method.schema.yaml", f"method {name}")
+        settings = check(settings, root / "workflow/schemas/method.schema.yaml", f"method {name}")
         methods[name] = _with_training(name, settings, config["training"])
         if "builds_on" in settings:
             waiting.append(settings["builds_on"]["method"])

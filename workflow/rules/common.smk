@@ -21,7 +21,7 @@ os.environ.update(
 )
 
 try:
-    check_run(config, ROOT)
+    config.update(check_run(config, ROOT))
     METHODS = read_methods(config, ROOT)
 except InputError as error:
     raise WorkflowError(str(error)) from None
