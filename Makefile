@@ -14,7 +14,8 @@ setup: .venv/installed
 	@sh envs/setup.sh $(PYTHON)
 
 results: setup
-	@$(BIN)/snakemake --cores $(CORES) --rerun-incomplete --show-failed-logs --quiet host reason
+	@$(BIN)/snakemake --cores $(CORES) --scheduler greedy --rerun-incomplete \
+		--show-failed-logs --quiet host reason
 	@echo "Tables:  results/embedded/tables"
 	@echo "Figures: results/embedded/figures"
 

@@ -63,12 +63,15 @@ def choose_device(gpus: int) -> str:
     """The GPU, if this job was given one and there is one; else the CPU.
 
     A job on the CPU uses one thread: sums are the same whatever else runs, and jobs side by side
-    use the machine better than threads do. Nothing that differs from run to run is allowed.
+    use the machine better than threads do. On a GPU, algorithms that differ from run to run are
+    refused.
     """
+    torch.set_num_threads(1)
+    if not gpus or not torch.cuda.is_available():
+        return "cpu"
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS is deterministic so
     torch.use_deterministic_algorithms(True)
-    torch.set_num_threads(1)
-    return "cuda" if gpus and torch.cuda.is_available() else "cpu"
+    return "cuda"
 
 
 def choose_precision(wanted: str, device: str) -> torch.dtype:
