@@ -21,7 +21,9 @@ def main() -> None:
         parser.add_argument(f"--{label}", required=True, help="copied into the rows")
     parser.add_argument("--prediction", type=Path, required=True)
     parser.add_argument("--measured", type=Path, required=True, help="spherical harmonics")
-    parser.add_argument("--mask", type=Path, required=True, help="brain of the target")
+    parser.add_argument(
+        "--mask", type=Path, nargs="+", required=True, help="brains: scored where all of them are"
+    )
     parser.add_argument("--truth", type=Path, help="noise-free target")
     parser.add_argument("--tissue", type=Path, help="labels, on the source's own grid")
     parser.add_argument("--manifest", type=Path, required=True, help="of the fold")
@@ -36,7 +38,7 @@ def main() -> None:
             f"{args.prediction}: shape {prediction.shape} or affine differs from {args.measured} "
             f"{measured.shape}; a method must predict on the grid of its target"
         )
-    mask, _ = read_image(args.mask)
+    mask = np.all([read_image(path)[0] > 0 for path in args.mask], axis=0)
     truth = read_image(args.truth)[0] if args.truth else None
     tissue = labels_on_grid(args.tissue, mask, affine) if args.tissue else None
 
@@ -61,7 +63,7 @@ def labels_on_grid(path: Path, mask: np.ndarray, affine: np.ndarray) -> np.ndarr
     """Nearest tissue label at each voxel in `mask`."""
     labels, labels_affine = read_image(path)
     image = np.zeros(mask.shape, dtype=np.uint8)
-    image[mask > 0] = sample(labels, labels_affine, points_of_mask(mask, affine), order=0)
+    image[mask] = sample(labels, labels_affine, points_of_mask(mask, affine), order=0)
     return image
 
 

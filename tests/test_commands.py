@@ -6,6 +6,7 @@ import sys
 
 import nibabel as nib
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from conftest import ROOT
@@ -265,3 +266,31 @@ def test_a_prediction_on_another_grid_is_not_scored(command, tmp_path):
     assert (status, len(error.splitlines())) == (1, 1)
     assert "prediction.nii: shape (7, 7, 7, 15) or affine differs" in error
     assert not outputs["output"].exists()
+
+
+def test_only_what_all_scans_reach_is_scored(command, tmp_path):
+    measured = np.ones((7, 7, 7, 15), np.float32)
+    reached = np.ones((7, 7, 7), np.uint8)
+    reached[5:] = 0
+    prediction = np.where(reached[..., None], measured + 0.5, 0).astype(np.float32)
+    images = {"prediction": prediction, "measured": measured, "mask": reached | 1, "own": reached}
+    for name, image in images.items():
+        write_image(tmp_path / f"{name}.nii", image, AFFINE)
+    manifest = {
+        "lattice": {"core": 7, "minimum_inside": 0.5},
+        "scales": {"t": 1},
+        "normalisation": {"t": STATISTICS},
+    }
+    (tmp_path / "fold.json").write_text(json.dumps(manifest))
+    options = dict.fromkeys(("method", "family", "fold", "seed", "subject"), "x") | {
+        "target": "t",
+        "prediction": tmp_path / "prediction.nii",
+        "measured": tmp_path / "measured.nii",
+        "mask": [tmp_path / "mask.nii", tmp_path / "own.nii"],
+        "manifest": tmp_path / "fold.json",
+        "output": tmp_path / "scores.csv",
+        "slice": tmp_path / "slice.npz",
+    }
+    assert command("evaluate", options) == (0, "")
+    scores = pd.read_csv(tmp_path / "scores.csv").set_index("metric")
+    assert scores.loc["patch_mse", "value"] == pytest.approx(0.25)

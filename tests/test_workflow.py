@@ -82,6 +82,8 @@ def test_metrics_hold_every_method_once(results):
 
 def test_controls_bound_the_table(results):
     table = pd.read_csv(results / "tables/patch_mse.csv").set_index("method")
+    labels = ["Noise", "Identity", "Affine", "Ridge (IQT-GL)", "ESPCN", "MTL, hard sharing"]
+    assert table.index.tolist() == [*labels, "MSP (ESPCN)", "Rescan", "Truth"]
     for target in TARGETS:
         assert table[target].idxmax() == "Noise"
         assert table.loc["Truth", target] < table.loc["Identity", target]

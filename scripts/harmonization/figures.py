@@ -117,16 +117,8 @@ def draw_learning_curves(history: pd.DataFrame) -> Figure:
                 best = curve.loc[curve["validation_mse"].idxmin()]
                 axis.plot(best["step"], best["validation_mse"], "o", color=colours[1], ms=4)
             finished = rows.groupby(["fold", "seed"])["converged"].first()
-            axis.set_title(f"{method}, {target}", fontsize=9)
-            axis.text(
-                0.97,
-                0.95,
-                f"{int(finished.sum())} of {len(finished)} converged",
-                transform=axis.transAxes,
-                ha="right",
-                va="top",
-                fontsize=8,
-            )
+            converged = f"{int(finished.sum())} of {len(finished)} converged"
+            axis.set_title(f"{method}, {target}: {converged}", fontsize=8)
             # The first steps would squeeze the rest of the curve.
             low, high = rows["validation_mse"].min(), rows["validation_mse"].quantile(0.9)
             axis.set_ylim(

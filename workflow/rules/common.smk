@@ -51,8 +51,8 @@ wildcard_constraints:
 
 
 def as_json(settings):
-    """Settings as a command's argument."""
-    return json.dumps(settings, sort_keys=True)
+    """Settings as a command's argument, in their order: that of methods is that of the tables."""
+    return json.dumps(settings)
 
 
 def command(name):
@@ -204,3 +204,14 @@ def model_of(pattern):
         return pattern.format(**dict(wildcards.items()) | {"target": target})
 
     return find
+
+
+def brains_to_score(wildcards):
+    """Brain mask of the measured target; of a control that is a scan also its own."""
+    own = METHODS[wildcards.method].get("scan")
+    return expand(
+        P.sh_mask,
+        scan=["scan", own] if own else "scan",
+        subject=wildcards.subject,
+        platform=wildcards.target,
+    )

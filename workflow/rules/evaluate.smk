@@ -6,7 +6,7 @@ rule evaluate:
     input:
         prediction=P.prediction,
         measured=P.sh.format(scan="scan", subject="{subject}", platform="{target}"),
-        mask=P.sh_mask.format(scan="scan", subject="{subject}", platform="{target}"),
+        mask=brains_to_score,
         truth=P.sh.format(scan="truth", subject="{subject}", platform="{target}"),
         tissue=lambda w: scan_of(w.subject, SOURCE).tissue,
         manifest=P.manifest,
