@@ -51,8 +51,8 @@ wildcard_constraints:
 
 
 def as_json(settings):
-    """Settings as a command's argument, in their order: that of methods is that of the tables."""
-    return json.dumps(settings)
+    """Settings as a command's argument; their order, which means nothing, re-makes nothing."""
+    return json.dumps(settings, sort_keys=True)
 
 
 def command(name):

@@ -39,7 +39,8 @@ rule patch_mse_table:
         "../../envs/environment.yaml"
     params:
         **command("make_table.py"),
-        labels=as_json({name: METHODS[name]["label"] for name in config["methods"]}),
+        # In the order of the methods, which is that of the table's rows.
+        labels=json.dumps({name: METHODS[name]["label"] for name in config["methods"]}),
         targets=TARGETS,
     message:
         "Make the table of patch MSE"
