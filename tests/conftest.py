@@ -1,5 +1,7 @@
 """Fixtures shared by the tests."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +12,15 @@ from harmonization.lattice import Lattice
 from harmonization.patches import PatchData
 
 ROOT = Path(__file__).parent.parent
+
+
+def snakemake(
+    folder: Path, *arguments: str, config: Path = ROOT / "tests/tiny.yaml"
+) -> subprocess.CompletedProcess:
+    """Run the workflow in `folder`, as a user would."""
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")]
+    command += ["--directory", str(folder), "--cores", "2", "--configfile", str(config)]
+    return subprocess.run([*command, *arguments], capture_output=True, text=True, check=False)
 
 
 @pytest.fixture(autouse=True)

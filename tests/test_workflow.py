@@ -3,15 +3,13 @@
 import json
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import ROOT
+from conftest import ROOT, snakemake
 
 METHODS = [
     "noise",
@@ -25,12 +23,6 @@ METHODS = [
     "truth",
 ]
 TARGETS = ["prisma_st", "connectom_sa"]
-
-
-def snakemake(folder, *arguments, config=ROOT / "tests/tiny.yaml"):
-    command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")]
-    command += ["--directory", str(folder), "--cores", "2", "--configfile", str(config)]
-    return subprocess.run([*command, *arguments], capture_output=True, text=True, check=False)
 
 
 @pytest.fixture(scope="module")

@@ -63,7 +63,7 @@ def styled(table: pd.DataFrame, targets: list[str], caption: str) -> Styler:
     style = shown.style.apply(bold, subset=targets).hide(axis="index").set_caption(caption)
     return style.set_table_styles(
         [
-            {"selector": "table", "props": "border-collapse: collapse; font-family: sans-serif"},
+            {"selector": "", "props": "border-collapse: collapse; font-family: sans-serif"},
             {"selector": "th, td", "props": "padding: 0.3em 0.8em; text-align: left"},
             {"selector": "thead, tbody", "props": "border-bottom: 1px solid"},
             {"selector": "caption", "props": "text-align: left; padding: 0.5em 0"},

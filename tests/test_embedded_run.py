@@ -1,0 +1,41 @@
+"""What the README says of the embedded run; about ten minutes on two cores."""
+
+import pandas as pd
+import pytest
+from conftest import ROOT, snakemake
+
+from harmonization.files import read_json
+
+TRAINED = ["ESPCN", "MTL, hard sharing", "MSP (ESPCN)"]
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("embedded")
+    result = snakemake(folder, config=ROOT / "config/config.yaml")
+    assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
+    return folder / "results/embedded"
+
+
+@pytest.fixture
+def table(results):
+    table = pd.read_csv(results / "tables/patch_mse.csv").set_index("method")
+    return table[["prisma_st", "connectom_st", "connectom_sa"]]
+
+
+def test_controls_bound_every_target(table):
+    assert (table.idxmax() == "Noise").all()
+    assert (table.idxmin() == "Truth").all()
+
+
+@pytest.mark.parametrize("method", TRAINED)
+def test_every_trained_method_beats_the_source_itself(table, method):
+    assert (table.loc[method] < table.loc["Identity"]).all()
+
+
+def test_every_training_converged(results):
+    cards = [read_json(history.with_name("card.json")) for history in results.rglob("history.csv")]
+    assert len(cards) == 7
+    assert all(card["converged"] for card in cards)
