@@ -130,9 +130,8 @@ def test_a_second_run_has_nothing_to_do(run):
     assert planned(run[0]) == []
 
 
-def test_a_deleted_model_and_what_depends_on_it_are_made_anew(run, tmp_path):
-    folder = tmp_path / "copy"
-    shutil.copytree(run[0], folder)
+def test_a_deleted_model_and_what_depends_on_it_are_made_anew(run, tmp_path_factory):
+    folder = shutil.copytree(run[0], tmp_path_factory.mktemp("copy"), dirs_exist_ok=True)
     (folder / "results/tiny/models/espcn/prisma_st/fold-0_seed-0/weights.safetensors").unlink()
     jobs = planned(folder)
     made = [job for job in jobs if job.startswith(("Train", "Fit", "Predict", "Score", "Scan"))]
@@ -177,10 +176,9 @@ def test_two_runs_from_scratch_give_the_same_bytes(results, tmp_path):
         assert (again / weights.relative_to(results)).read_bytes() == weights.read_bytes(), weights
 
 
-def test_a_method_learns_nothing_from_the_test_subject(run, tmp_path):
+def test_a_method_learns_nothing_from_the_test_subject(run, tmp_path_factory):
     """The test subject's images become NaN; every method is fitted again to the same bytes."""
-    folder = tmp_path / "copy"
-    shutil.copytree(run[0], folder)
+    folder = shutil.copytree(run[0], tmp_path_factory.mktemp("copy"), dirs_exist_ok=True)
     results = folder / "results/tiny"
     before = {
         path.relative_to(results): path.read_bytes()

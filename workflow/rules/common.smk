@@ -15,9 +15,12 @@ from harmonization.files import InputError
 from harmonization.folds import parts_of_fold
 from harmonization.paths import RunPaths, Scan
 
-# One pinned environment runs everything: a command finds the Python that runs Snakemake.
+# Jobs find the Python that runs Snakemake, for one pinned environment runs everything, and the
+# commands as modules, wherever the working directory lies; nothing in it can stand in for them.
 os.environ.update(
-    PATH=os.pathsep.join([str(Path(sys.executable).parent), *os.get_exec_path()])
+    PATH=os.pathsep.join([str(Path(sys.executable).parent), *os.get_exec_path()]),
+    PYTHONPATH=str(SCRIPTS),
+    PYTHONSAFEPATH="1",
 )
 
 try:
@@ -55,10 +58,9 @@ def as_json(settings):
     return json.dumps(settings, sort_keys=True)
 
 
-def command(name):
-    """Path and code version of a command, as parameters: other code may give other results."""
-    script = SCRIPTS / name
-    return {"script": os.path.relpath(script), "version": code_version(script)}
+def version(command):
+    """What a command does, as a parameter of its rule: other code may give other results."""
+    return code_version(SCRIPTS / f"{command}.py")
 
 
 def scan_of(subject, platform, scan="scan"):

@@ -12,12 +12,12 @@ rule describe_dataset:
     conda:
         "../../envs/environment.yaml"
     params:
-        **command("describe_dataset.py"),
+        version=version("describe_dataset"),
         seed=config["dataset"]["seed"],
     message:
         "Describe the data set"
     shell:
-        "python {params.script} --seed {params.seed} --output {output} &> {log}"
+        "python -m describe_dataset --seed {params.seed} --output {output} &> {log}"
 
 
 rule simulate:
@@ -34,7 +34,7 @@ rule simulate:
     conda:
         "../../envs/environment.yaml"
     params:
-        **command("simulate.py"),
+        version=version("simulate"),
         seed=config["dataset"]["seed"],
         platform=platform_of,
         scan=lambda wildcards: "rescan" if wildcards.run == "2" else "scan",
@@ -43,7 +43,7 @@ rule simulate:
     message:
         "Scan {wildcards.subject} on {params.platform}, run {wildcards.run}"
     shell:
-        "python {params.script} --parameters {input.parameters} --seed {params.seed}"
+        "python -m simulate --parameters {input.parameters} --seed {params.seed}"
         " --subject {wildcards.subject} --platform {params.platform} --scan {params.scan}"
         " --shells {params.shells} {params.slab} --dwi {output.dwi} --bval {output.bval}"
         " --bvec {output.bvec} --sidecar {output.sidecar} --mask {output.mask}"
@@ -62,7 +62,7 @@ rule simulate_truth:
     conda:
         "../../envs/environment.yaml"
     params:
-        **command("simulate.py"),
+        version=version("simulate"),
         seed=config["dataset"]["seed"],
         platform=platform_of,
         shells=config["dataset"]["shells"],
@@ -70,7 +70,7 @@ rule simulate_truth:
     message:
         "Scan {wildcards.subject} on {params.platform} without noise"
     shell:
-        "python {params.script} --parameters {input.parameters} --seed {params.seed}"
+        "python -m simulate --parameters {input.parameters} --seed {params.seed}"
         " --subject {wildcards.subject} --platform {params.platform} --scan truth"
         " --shells {params.shells} {params.slab} --dwi {output.dwi} --bval {output.bval}"
         " --bvec {output.bvec} --sidecar {output.sidecar} &> {log}"

@@ -22,12 +22,12 @@ rule evaluate:
     conda:
         "../../envs/environment.yaml"
     params:
-        **command("evaluate.py"),
+        version=version("evaluate"),
         family=lambda w: METHODS[w.method]["family"],
     message:
         "Score {wildcards.method} on {wildcards.target} of {wildcards.subject}"
     shell:
-        "python {params.script} --method {wildcards.method} --family {params.family}"
+        "python -m evaluate --method {wildcards.method} --family {params.family}"
         " --target {wildcards.target} --fold {wildcards.fold} --seed {wildcards.seed}"
         " --subject {wildcards.subject} --prediction {input.prediction}"
         " --measured {input.measured} --mask {input.mask} --truth {input.truth}"
@@ -45,8 +45,8 @@ rule collect:
     conda:
         "../../envs/environment.yaml"
     params:
-        **command("collect.py"),
+        version=version("collect"),
     message:
         "Join all scores"
     shell:
-        "python {params.script} {input} --output {output} &> {log}"
+        "python -m collect {input} --output {output} &> {log}"

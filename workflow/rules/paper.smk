@@ -14,12 +14,12 @@ rule write_config:
     conda:
         "../../envs/environment.yaml"
     params:
-        **command("write_config.py"),
+        version=version("write_config"),
         config=as_json({**config, "method_settings": METHODS}),
     message:
         "Write the configuration of the run"
     shell:
-        "python {params.script} --config {params.config:q} --output {output} &> {log}"
+        "python -m write_config --config {params.config:q} --output {output} &> {log}"
 
 
 rule patch_mse_table:
@@ -38,14 +38,14 @@ rule patch_mse_table:
     conda:
         "../../envs/environment.yaml"
     params:
-        **command("make_table.py"),
+        version=version("make_table"),
         # In the order of the methods, which is that of the table's rows.
         labels=json.dumps({name: METHODS[name]["label"] for name in config["methods"]}),
         targets=TARGETS,
     message:
         "Make the table of patch MSE"
     shell:
-        "python {params.script} --metrics {input} --labels {params.labels:q}"
+        "python -m make_table --metrics {input} --labels {params.labels:q}"
         " --targets {params.targets} --csv {output.csv} --tex {output.tex} --html {output.html} &> {log}"
 
 
@@ -65,13 +65,13 @@ rule platforms_figure:
     conda:
         "../../envs/environment.yaml"
     params:
-        **command("plot_platforms.py"),
+        version=version("plot_platforms"),
         platforms=[SOURCE, *TARGETS],
         subject=SHOWN_SUBJECT,
     message:
         "Draw all platforms of {SHOWN_SUBJECT}"
     shell:
-        "python {params.script} --platforms {params.platforms} --dwi {input.dwi}"
+        "python -m plot_platforms --platforms {params.platforms} --dwi {input.dwi}"
         " --sh {input.sh} --subject {params.subject} --output {output} &> {log}"
 
 
@@ -95,12 +95,13 @@ rule learning_curves_figure:
     conda:
         "../../envs/environment.yaml"
     params:
-        **command("plot_learning_curves.py"),
+        version=version("plot_learning_curves"),
         models=lambda w, input: [str(Path(file).parent) for file in input],
     message:
         "Draw the learning curves"
     shell:
-        "python {params.script} --models {params.models}" " --output {output} &> {log}"
+        "python -m plot_learning_curves --models {params.models}"
+        " --output {output} &> {log}"
 
 
 rule errors_figure:
@@ -121,11 +122,11 @@ rule errors_figure:
     conda:
         "../../envs/environment.yaml"
     params:
-        **command("plot_errors.py"),
+        version=version("plot_errors"),
         labels=[METHODS[name]["label"] for name in config["methods"]],
         title=lambda w: f"{w.target} of subject {SHOWN_SUBJECT}",
     message:
         "Draw the errors on {wildcards.target}"
     shell:
-        "python {params.script} --labels {params.labels:q} --slices {input}"
+        "python -m plot_errors --labels {params.labels:q} --slices {input}"
         " --title {params.title:q} --output {output} &> {log}"

@@ -17,12 +17,12 @@ rule register:
     conda:
         "../../envs/environment.yaml"
     params:
-        **command("register.py"),
+        version=version("register"),
         model=config["registration"]["model"],
     message:
         "Register {wildcards.platform} of {wildcards.subject} to {SOURCE}"
     shell:
-        "python {params.script} --fixed {input.fixed} {input.fixed_bval}"
+        "python -m register --fixed {input.fixed} {input.fixed_bval}"
         " --moving {input.moving} {input.moving_bval} --model {params.model}"
         " --output {output} &> {log}"
 
@@ -41,7 +41,7 @@ rule spherical_harmonics:
     conda:
         "../../envs/environment.yaml"
     params:
-        **command("fit_sh.py"),
+        version=version("fit_sh"),
         scale=lambda w: SCALES.get(w.platform, 1),
         transform=lambda w, input: (
             f"--transform {input.transform}" if "transform" in input.keys() else ""
@@ -51,7 +51,7 @@ rule spherical_harmonics:
     message:
         "Fit spherical harmonics to {wildcards.platform} of {wildcards.subject} ({wildcards.scan})"
     shell:
-        "python {params.script} --dwi {input.dwi} --bval {input.bval} --bvec {input.bvec}"
+        "python -m fit_sh --dwi {input.dwi} --bval {input.bval} --bvec {input.bvec}"
         " --mask {input.mask} --grid {input.grid} {params.transform} --scale {params.scale}"
         " --interpolation {params.interpolation} --settings {params.settings:q}"
         " --sh {output.sh} --sh-mask {output.mask} --sh-sidecar {output.sidecar} &> {log}"
@@ -67,7 +67,7 @@ rule split:
     conda:
         "../../envs/environment.yaml"
     params:
-        **command("split.py"),
+        version=version("split"),
         parts=lambda w: as_json(parts(w.fold)),
         scales=as_json(SCALES),
         lattice=as_json(config["patches"]),
@@ -76,6 +76,6 @@ rule split:
     message:
         "Write the manifest of fold {wildcards.fold}"
     shell:
-        "python {params.script} --results {params.results} --parts {params.parts:q}"
+        "python -m split --results {params.results} --parts {params.parts:q}"
         " --source {params.source} --scales {params.scales:q} --lattice {params.lattice:q}"
         " --output {output} &> {log}"

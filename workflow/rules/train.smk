@@ -24,7 +24,7 @@ rule train:
     resources:
         gpu=1,
     params:
-        **command("fit.py"),
+        version=version("fit"),
         settings=lambda w: as_json(METHODS[w.method]),
         components=component_folders,
         precision=config["precision"],
@@ -32,7 +32,7 @@ rule train:
     message:
         "Train {wildcards.method} for {wildcards.target}, fold {wildcards.fold}, seed {wildcards.seed}"
     shell:
-        "python {params.script} --method {wildcards.method} --settings {params.settings:q}"
+        "python -m fit --method {wildcards.method} --settings {params.settings:q}"
         " --manifest {input.manifest} --target {wildcards.target} --fold {wildcards.fold}"
         " --seed {wildcards.seed} --components {params.components}"
         " --precision {params.precision} --gpus {resources.gpu}"
@@ -71,12 +71,12 @@ rule predict:
     resources:
         gpu=1,
     params:
-        **command("predict.py"),
+        version=version("predict"),
         folder=subpath(input.weights, parent=True),
     message:
         "Predict {wildcards.target} of {wildcards.subject} by {wildcards.method}"
     shell:
-        "python {params.script} --model {params.folder} --source {input.source}"
+        "python -m predict --model {params.folder} --source {input.source}"
         " --mask {input.mask} --target {wildcards.target} --gpus {resources.gpu}"
         " --output {output} &> {log}"
 
