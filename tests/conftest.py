@@ -19,7 +19,7 @@ def snakemake(
 ) -> subprocess.CompletedProcess:
     """Run the workflow in `folder`, as a user would."""
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")]
-    command += ["--directory", str(folder), "--cores", "2", "--configfile", str(config)]
+    command += ["--directory", str(folder), "--configfile", str(config), "--cores", "2"]
     return subprocess.run([*command, *arguments], capture_output=True, text=True, check=False)
 
 
