@@ -96,7 +96,7 @@ class Scoring:
         return scores
 
     def slice(self, prediction: np.ndarray, target: np.ndarray) -> dict[str, np.ndarray]:
-        """The axial slice with most brain: what a figure needs, in normalised units.
+        """The axial slice with most brain, the same for every prediction: what a figure needs.
 
         Returns
         -------
@@ -104,7 +104,7 @@ class Scoring:
             ``prediction`` and ``target``: coefficient l=0, raw; ``error``: root mean square over
             the normalised coefficients; ``mask``.
         """
-        z = int((self.mask > 0).sum(axis=(0, 1)).argmax())
+        z = int(np.count_nonzero(target[..., 0], axis=(0, 1)).argmax())
         difference = normalise(prediction[:, :, z], self.statistics) - normalise(
             target[:, :, z], self.statistics
         )
