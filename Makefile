@@ -1,12 +1,16 @@
 # make results   set up where needed, then the embedded run: tables and figures
 # make test      set up where needed, then the tests; make test-all adds the slow ones
+# make effects   how much of each scanner effect of the phantom a linear map undoes; 20 minutes
 # make lock      resolve envs/requirements.in into exact pins anew
 
 PYTHON ?= python3
 CORES ?= 2
 BIN := .venv/bin
 
-.PHONY: results report test test-all lint format lock setup clean
+EFFECTS := gradient_nonlinearity calibration echo_time point_spread receive_bias acceleration \
+	distortion pose noise
+
+.PHONY: results report effects test test-all lint format lock setup clean
 
 setup: .venv/installed
 
@@ -22,6 +26,18 @@ results: setup
 report: results
 	@$(BIN)/snakemake --report results/embedded/report.html
 	@echo "Report:  results/embedded/report.html"
+
+effects: setup
+	@for effect in none $(EFFECTS) all; do \
+		case $$effect in none) on= ;; all) on=$$(echo $(EFFECTS) | tr ' ' ,) ;; *) on=$$effect ;; esac; \
+		$(BIN)/snakemake results/effect_$$effect/metrics.csv --cores $(CORES) \
+			--scheduler greedy --quiet all --config run=effect_$$effect \
+			dataset="{effects: [$$on], slab: {centre: 20.0, thickness: 16.8}}" \
+			platforms='{connectom_sa: {scale: 1}}' methods='[identity, affine, ridge]' || exit 1; \
+	done
+	@$(BIN)/python scripts/compare_effects.py --effects none $(EFFECTS) all \
+		--metrics $(foreach e,none $(EFFECTS) all,results/effect_$(e)/metrics.csv) \
+		--output results/effects.csv
 
 test: setup
 	@$(BIN)/python -m pytest -m "not slow"

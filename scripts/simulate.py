@@ -5,45 +5,58 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
-import yaml
 
 from harmonization.bids import write_gradients
 from harmonization.files import run_command, whole_file, write_json
 from harmonization.images import write_image
-from harmonization.phantom import Acquisition, Person, acquire
+from harmonization.phantom.acquisition import Acquisition, acquire
+from harmonization.phantom.atlas import Atlas
+from harmonization.phantom.effects import EFFECTS, with_effects
+from harmonization.phantom.parameters import read_parameters
+from harmonization.phantom.people import Person
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--parameters", type=Path, required=True, help="of the phantom")
+    parser.add_argument("--atlas", type=Path, required=True, help="made by build_atlas")
+    parser.add_argument("--effects", nargs="*", choices=EFFECTS, default=EFFECTS, metavar="EFFECT")
     parser.add_argument("--seed", type=int, required=True, help="of the phantom")
     parser.add_argument("--subject", required=True)
     parser.add_argument("--platform", required=True)
-    parser.add_argument("--scan", choices=["scan", "rescan", "truth"], required=True)
+    parser.add_argument("--scan", choices=["scan", "rescan"], required=True)
     parser.add_argument("--shells", type=int, nargs="+", required=True, metavar="B")
     parser.add_argument("--slab", type=float, nargs=2, metavar=("CENTRE", "THICKNESS"))
     parser.add_argument("--overhang", action="store_true", help="let the slab reach further")
-    for output in ("dwi", "bval", "bvec", "sidecar"):
+    for output in ("dwi", "bval", "bvec", "sidecar", "mask", "tissue", "regions"):
         parser.add_argument(f"--{output}", type=Path, required=True)
-    parser.add_argument("--mask", type=Path)
-    parser.add_argument("--tissue", type=Path)
+    truth = [f"truth-{output}" for output in ("dwi", "bval", "bvec", "sidecar")]
+    for output in truth:
+        parser.add_argument(f"--{output}", type=Path, help="the same series without noise")
     args = parser.parse_args()
 
-    parameters = yaml.safe_load(args.parameters.read_text())
-    person = Person(parameters, args.seed, args.subject)
+    parameters = with_effects(read_parameters(args.parameters), args.effects)
+    person = Person(Atlas.load(args.atlas), parameters, args.seed, args.subject)
     slab = args.slab
     if slab and args.overhang:
         slab = [slab[0], slab[1] + 2 * parameters["acquisition"]["overhang"]]
-    session = "rescan" if args.scan == "rescan" else "scan"
-    scan = acquire(person, args.platform, session, args.shells, slab)
+    scan = acquire(person, args.platform, args.scan, args.shells, slab)
 
-    write_series(args.dwi, scan.truth if args.scan == "truth" else scan.dwi, scan.affine)
+    description = sidecar(parameters, args.platform, scan)
+    if args.truth_dwi:
+        write_series(args.truth_dwi, scan.signal, scan.affine)
+        write_gradients(args.truth_bval, args.truth_bvec, scan.bvals, scan.directions, scan.affine)
+        write_json(args.truth_sidecar, description)
+    scan.add_noise()
+    write_series(args.dwi, scan.signal, scan.affine)
     write_gradients(args.bval, args.bvec, scan.bvals, scan.directions, scan.affine)
-    write_json(args.sidecar, sidecar(parameters["platforms"][args.platform], scan))
-    if args.mask:
-        write_image(args.mask, scan.mask, scan.affine)
-    if args.tissue:
-        write_image(args.tissue, scan.tissue, scan.affine)
+    write_json(args.sidecar, description)
+    for path, labels in (
+        (args.mask, scan.mask),
+        (args.tissue, scan.tissue),
+        (args.regions, scan.regions),
+    ):
+        write_image(path, labels, scan.affine)
 
 
 def write_series(path: Path, data: np.ndarray, affine: np.ndarray) -> None:
@@ -55,11 +68,13 @@ def write_series(path: Path, data: np.ndarray, affine: np.ndarray) -> None:
         nib.save(image, temporary)
 
 
-def sidecar(protocol: dict, scan: Acquisition) -> dict:
+def sidecar(parameters: dict, platform: str, scan: Acquisition) -> dict:
     """Metadata of a scan; the pose is there to test registration, never to help it."""
+    protocol = parameters["platforms"][platform]
+    scanner = parameters["scanners"][protocol["scanner"]]
     return {
-        "Manufacturer": protocol["manufacturer"],
-        "ManufacturersModelName": protocol["model"],
+        "Manufacturer": scanner["manufacturer"],
+        "ManufacturersModelName": scanner["model"],
         "MagneticFieldStrength": 3,
         "EchoTime": protocol["te"] / 1000,
         "PhaseEncodingDirection": "j",

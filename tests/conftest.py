@@ -10,6 +10,8 @@ import torch
 
 from harmonization.lattice import Lattice
 from harmonization.patches import PatchData
+from harmonization.phantom.atlas import Atlas, build_atlas
+from harmonization.phantom.parameters import read_parameters
 
 ROOT = Path(__file__).parent.parent
 
@@ -26,6 +28,14 @@ def snakemake(
 @pytest.fixture(autouse=True)
 def _one_thread():
     torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def atlas(tmp_path_factory):
+    """The phantom's atlas as its users read it."""
+    path = tmp_path_factory.mktemp("atlas") / "atlas.npz"
+    build_atlas(read_parameters(ROOT / "config/travelling_heads.yaml")["bundles"]).save(path)
+    return Atlas.load(path)
 
 
 @pytest.fixture

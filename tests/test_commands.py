@@ -16,7 +16,7 @@ from harmonization.files import read_json
 from harmonization.images import read_image, write_image
 from harmonization.models import save_model
 from harmonization.networks import build
-from harmonization.phantom import gradient_scheme
+from harmonization.phantom.acquisition import gradient_scheme
 
 AFFINE = np.diag([2.4, 2.4, 2.4, 1.0])
 SH = {
@@ -52,9 +52,9 @@ def command(monkeypatch, capsys):
 
 
 @pytest.fixture
-def scan(tmp_path, rng):
+def scan(tmp_path):
     """A small scan with two b=0 volumes and thirty directions, and the options to fit it."""
-    bvals, directions = gradient_scheme({1200: 30}, 2, rng)
+    bvals, directions = gradient_scheme({1200: 30}, 2)
     signal = np.exp(-bvals * 1e-3 * (0.5 + directions[:, 0] ** 2))
     mask = np.zeros((6, 7, 8), np.uint8)
     mask[1:5, 1:6, 1:7] = 1

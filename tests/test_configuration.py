@@ -14,7 +14,7 @@ from harmonization.files import InputError
 from harmonization.folds import parts_of_fold
 
 EMBEDDED = yaml.safe_load((ROOT / "config/config.yaml").read_text())
-RUNS = ["config", "phantom"]
+RUNS = ["config", "phantom", "tuning"]
 METHODS = sorted(path.stem for path in (ROOT / "config/methods").glob("*.yaml"))
 
 

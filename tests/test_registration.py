@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-import yaml
 from conftest import ROOT
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,18 +15,24 @@ from harmonization.grids import (
     split_grid,
     transform_points,
 )
-from harmonization.phantom import Person, acquire
+from harmonization.phantom.acquisition import acquire
+from harmonization.phantom.parameters import read_parameters
+from harmonization.phantom.people import Person
 from harmonization.registration import register
 
-PARAMETERS = yaml.safe_load((ROOT / "config/travelling_heads.yaml").read_text())
+PARAMETERS = read_parameters(ROOT / "config/travelling_heads.yaml")
 
 
 @pytest.mark.parametrize(("target", "voxel"), [("prisma_st", 2.4), ("connectom_sa", 1.2)])
-def test_a_known_pose_is_found_to_half_a_voxel(target, voxel):
-    person = Person(PARAMETERS, 2019, "01")
+def test_a_known_pose_is_found_to_half_a_voxel(atlas, target, voxel):
+    person = Person(atlas, PARAMETERS, 2019, "01")
     source = acquire(person, "ge_st", "scan", [], (20.0, 28.8))
     moved = acquire(person, target, "scan", [], (20.0, 43.2))
-    found = register(source.dwi.mean(axis=-1), source.affine, moved.dwi.mean(axis=-1), moved.affine)
+    for scan in (source, moved):
+        scan.add_noise()
+    found = register(
+        source.signal.mean(axis=-1), source.affine, moved.signal.mean(axis=-1), moved.affine
+    )
     true = moved.pose @ np.linalg.inv(source.pose)
     brain = points_of_mask(source.mask, source.affine)
     error = np.linalg.norm(transform_points(found, brain) - transform_points(true, brain), axis=1)

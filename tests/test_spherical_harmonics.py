@@ -9,7 +9,7 @@ from dipy.reconst.shm import convert_sh_descoteaux_tournier, sf_to_sh, sh_to_sf
 from scipy.spatial.transform import Rotation
 
 from harmonization.coefficients import coefficient_orders, rish
-from harmonization.phantom import gradient_scheme
+from harmonization.phantom.acquisition import gradient_scheme
 from harmonization.spherical_harmonics import fit_fod, fit_signal, normalise_by_b0
 
 RESPONSE = {"eigenvalues": [1.7e-3, 0.3e-3, 0.3e-3], "s0": 1.0}
@@ -27,8 +27,8 @@ def two_fibres(directions, first, second):
 
 
 @pytest.fixture
-def directions(rng):
-    return gradient_scheme({1200: 60}, 0, rng)[1]
+def directions():
+    return gradient_scheme({1200: 60}, 0)[1]
 
 
 @pytest.fixture

@@ -100,6 +100,12 @@ def volumes_of_shell(bvals: np.ndarray, shell: float, path: str | Path) -> np.nd
     return chosen
 
 
+def write_table(path: str | Path, **columns: list[str]) -> None:
+    """Write a table as BIDS wants it: tab-separated, with the names of the `columns` on top."""
+    rows = [columns, *zip(*columns.values(), strict=True)]
+    write_text(path, "".join("\t".join(row) + "\n" for row in rows))
+
+
 def write_dataset_description(root: str | Path, name: str, generator: dict[str, Any]) -> None:
     """Write ``dataset_description.json`` and ``.bidsignore`` at the `root` of a derivative."""
     # Gradient tables with a desc- entity are valid by the standard but not by its validator.

@@ -7,7 +7,7 @@ import numpy as np
 from harmonization.coefficients import coefficient_orders, normalise, order_of
 from harmonization.lattice import Lattice
 
-TISSUES = {1: "white_matter", 2: "grey_matter", 3: "csf"}
+TISSUES = {1: "white_matter", 2: "grey_matter", 3: "csf", 4: "lesion"}
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,9 @@ class RunPaths:
 
         self.bids = f"{results}/bids"
         self.dataset_description = f"{self.bids}/dataset_description.json"
+        self.participants = f"{self.bids}/participants.tsv"
+        self.labels = f"{self.bids}/desc-{{kind}}_dseg.tsv"
+        self.atlas = f"{results}/phantom/atlas.npz"
 
         on_grid = "sub-{subject}_platform-{platform}"
         self.transform = f"{results}/registration/{{scan}}/{on_grid}.txt"
@@ -66,7 +69,7 @@ class Scan:
     subject, session, acquisition, run : str
         Values of the BIDS entities ``sub``, ``ses``, ``acq`` and ``run``; may be wildcards.
     truth : bool
-        The series without noise, which a phantom has.
+        The series without noise, which a phantom has. So it has labels of tissue and region.
     """
 
     def __init__(
@@ -87,8 +90,14 @@ class Scan:
         self.sidecar = f"{series}.json"
         self.mask = f"{stem}_desc-brain_mask.nii.gz"
         self.tissue = f"{stem}_desc-tissue_dseg.nii.gz"
+        self.regions = f"{stem}_desc-region_dseg.nii.gz"
 
     @property
     def series(self) -> dict[str, str]:
         """The images and what describes them, by role."""
         return {"dwi": self.dwi, "bval": self.bval, "bvec": self.bvec, "sidecar": self.sidecar}
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """Where brain is, and what kind, by role."""
+        return {"mask": self.mask, "tissue": self.tissue, "regions": self.regions}

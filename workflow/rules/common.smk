@@ -14,6 +14,7 @@ from harmonization.configuration import check_run, code_version, read_methods
 from harmonization.files import InputError
 from harmonization.folds import parts_of_fold
 from harmonization.paths import RunPaths, Scan
+from harmonization.phantom.parameters import check_dataset, read_parameters
 
 # Jobs find the Python that runs Snakemake, for one pinned environment runs everything, and the
 # commands as modules, wherever the working directory lies; nothing in it can stand in for them.
@@ -26,9 +27,11 @@ os.environ.update(
 try:
     config.update(check_run(config, ROOT))
     METHODS = read_methods(config, ROOT)
+    check_dataset(config, read_parameters(ROOT / config["dataset"]["parameters"]))
 except InputError as error:
     raise WorkflowError(str(error)) from None
 
+PHANTOM = os.path.relpath(ROOT / config["dataset"]["parameters"])
 P = RunPaths(f"results/{config['run']}")
 PLATFORMS = config["platforms"]
 SOURCE, TARGETS = config["source"], config["targets"]
@@ -56,6 +59,13 @@ wildcard_constraints:
 def as_json(settings):
     """Settings as a command's argument; their order, which means nothing, re-makes nothing."""
     return json.dumps(settings, sort_keys=True)
+
+
+def options(files):
+    """Named files as options of a command: `dwi` becomes --dwi."""
+    return " ".join(
+        f"--{role.replace('_', '-')} {file}" for role, file in files.items()
+    )
 
 
 def version(command):
@@ -140,15 +150,18 @@ def predicted(pattern, methods=None, targets=TARGETS, folds=FOLDS, limit_seeds=N
     ]
 
 
-def slab(wildcards):
-    """Slab to scan. A target's reaches further, so that it covers the source's wherever that lies."""
+def source_slab():
+    """Slab of the source's scan, as an option."""
     if config["dataset"]["slab"] is None:
         return ""
-    centre, thickness = (
-        config["dataset"]["slab"][key] for key in ("centre", "thickness")
-    )
-    reach = "--overhang" if platform_of(wildcards) != SOURCE else ""
-    return f"--slab {centre} {thickness} {reach}"
+    return "--slab {centre} {thickness}".format(**config["dataset"]["slab"])
+
+
+def slab(wildcards):
+    """Slab to scan. A target's reaches further, so that it covers the source's wherever that lies."""
+    if config["dataset"]["slab"] is None or platform_of(wildcards) == SOURCE:
+        return source_slab()
+    return f"{source_slab()} --overhang"
 
 
 def scan_to_fit(wildcards):

@@ -1,0 +1,54 @@
+"""Measure one simulated person on all platforms, to see whether the phantom is plausible."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+import pandas as pd
+
+from harmonization.figures import save_figure
+from harmonization.files import run_command, write_text
+from harmonization.phantom.atlas import Atlas
+from harmonization.phantom.checks import check_person, equal_protocols, examine
+from harmonization.phantom.effects import with_effects
+from harmonization.phantom.figures import draw_anisotropy, draw_checks, draw_fods, draw_scanners
+from harmonization.phantom.parameters import read_parameters
+from harmonization.phantom.people import Person
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--parameters", type=Path, required=True, help="of the phantom")
+    parser.add_argument("--atlas", type=Path, required=True, help="made by build_atlas")
+    parser.add_argument("--seed", type=int, required=True, help="of the phantom")
+    parser.add_argument("--subject", required=True)
+    parser.add_argument("--source", required=True, help="platform")
+    parser.add_argument("--shell", type=int, required=True, metavar="B")
+    parser.add_argument("--slab", type=float, nargs=2, metavar=("CENTRE", "THICKNESS"))
+    parser.add_argument("--response", type=json.loads, required=True, help="of the deconvolution")
+    parser.add_argument("--table", type=Path, required=True, help="CSV, written like all else")
+    for figure in ("anisotropy", "fods", "scanners", "checks"):
+        parser.add_argument(f"--{figure}", type=Path, required=True)
+    args = parser.parse_args()
+
+    parameters, atlas = read_parameters(args.parameters), Atlas.load(args.atlas)
+    person = Person(atlas, parameters, args.seed, args.subject)
+    scans = [examine(person, name, args.shell, args.slab) for name in parameters["platforms"]]
+    only_noise = Person(atlas, with_effects(parameters, ["noise"]), args.seed, args.subject)
+    equal = equal_protocols(parameters, args.source)
+    without = [examine(only_noise, name, args.shell, args.slab) for name in equal]
+
+    checks = check_person(person, scans, without, args.response)
+    table = pd.DataFrame([{**vars(check), "passed": check.passed} for check in checks])
+    print(table.to_string(index=False, float_format="%.3g"), file=sys.stderr)
+    source = next(scan for scan in scans if scan.platform == args.source)
+    save_figure(draw_anisotropy(scans, args.subject), [args.anisotropy])
+    save_figure(draw_fods(person, source, args.response), [args.fods])
+    save_figure(draw_scanners(person, scans), [args.scanners])
+    save_figure(draw_checks(person, scans, checks, args.response), [args.checks])
+    write_text(args.table, table.to_csv(index=False, lineterminator="\n", float_format="%.4g"))
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,47 @@
+"""Tabulate how much of each scanner effect linear maps undo.
+
+Reads the scores of runs that differ in the scanner effects of their phantom.
+"""
+
+import argparse
+from pathlib import Path
+
+import pandas as pd
+
+from harmonization.files import InputError, run_command, write_text
+from harmonization.tables import subject_means
+
+METHODS = ["identity", "affine", "ridge"]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--effects", nargs="+", required=True, help="a name for each run")
+    parser.add_argument("--metrics", type=Path, nargs="+", required=True, help="one a run")
+    parser.add_argument("--output", type=Path, required=True, help="CSV")
+    args = parser.parse_args()
+    if len(args.effects) != len(args.metrics):
+        raise InputError(
+            f"--effects: {len(args.effects)} names for {len(args.metrics)} files of --metrics"
+        )
+    tables = [
+        effect_rows(effect, pd.read_csv(path, dtype={"subject": str}))
+        for effect, path in zip(args.effects, args.metrics, strict=True)
+    ]
+    table = pd.concat(tables)
+    write_text(args.output, table.to_csv(index=False, lineterminator="\n", float_format="%.4f"))
+    print(table.to_string(index=False, float_format="%.3f"))
+
+
+def effect_rows(effect: str, metrics: pd.DataFrame) -> pd.DataFrame:
+    """Error against the noise-free target, x 1000, and the share of it that ridge undoes."""
+    means = subject_means(metrics, "truth_mse")
+    table = means.pivot_table(index="target", columns="method", values="value", sort=False)
+    table = 1000 * table[METHODS]
+    # Where nothing differs there is nothing to undo.
+    table["undone"] = (1 - table["ridge"] / table["identity"]).where(table["identity"] > 1e-4)
+    return table.reset_index().assign(effect=effect)[["effect", "target", *METHODS, "undone"]]
+
+
+if __name__ == "__main__":
+    run_command(main)

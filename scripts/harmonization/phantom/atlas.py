@@ -1,0 +1,279 @@
+"""Tissue and fibres in MNI space: MNI152 tissue maps, and bundles drawn between landmarks.
+
+A bundle is a spline centre line with a cross-section that may widen, so that its fibres fan out.
+Bundles belong to one of three populations that cross (`POPULATIONS`). What white matter no bundle
+reaches holds radial fibres, along the gradient of a Laplace potential from ventricles to cortex.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from nibabel.affines import apply_affine
+from scipy.interpolate import CubicSpline, PchipInterpolator
+from scipy.ndimage import distance_transform_edt, gaussian_filter, map_coordinates
+from scipy.sparse import csr_matrix, diags
+from scipy.sparse.linalg import cg
+from scipy.spatial import KDTree
+
+from harmonization.files import whole_file
+
+POPULATIONS = ("commissural", "projection", "association")
+TISSUES = ("white_matter", "grey_matter", "csf")
+BACKGROUND_REGIONS = ("other_white_matter", "grey_matter", "csf")
+
+SPACING = 2.0  # mm, of the fibre maps; tissue maps have 1 mm
+UNRESOLVED = 0.1  # share of white matter below which a fibre population is left out
+RADIAL_WITHIN_BUNDLES = 0.1  # weight of radial fibres where bundles fill the white matter
+
+
+@dataclass(frozen=True)
+class Atlas:
+    """Maps in MNI space that people are made from; float32, stored as float16.
+
+    Parameters
+    ----------
+    tissue : ndarray, shape (3, x, y, z)
+        Volume fractions of `TISSUES`, 1 mm.
+    tissue_origin, fibre_origin : ndarray, shape (3,)
+        MNI coordinates of the first voxel of the two grids, whose axes are those of MNI space.
+    fibres : ndarray, shape (3, 6, u, v, w)
+        For each of `POPULATIONS` the sum over its bundles of weight times direction times its
+        transpose (upper triangle), 2 mm: smooth although directions have no sign.
+    radial : ndarray, shape (3, u, v, w)
+        Unit vector from ventricles to cortex, 2 mm.
+    bundles : ndarray, shape (u, v, w), uint8
+        Number, from 1, of the bundle that prevails; 0 where none does.
+    bundle_count : ndarray, shape ()
+    """
+
+    tissue: np.ndarray
+    tissue_origin: np.ndarray
+    fibres: np.ndarray
+    radial: np.ndarray
+    bundles: np.ndarray
+    bundle_count: np.ndarray
+    fibre_origin: np.ndarray
+
+    def fractions(self, points: np.ndarray) -> np.ndarray:
+        """White matter, grey matter and CSF fractions at MNI `points` (n, 3), as (3, n)."""
+        index = (points - self.tissue_origin).T
+        return np.stack([map_coordinates(t, index, order=1) for t in self.tissue])
+
+    def fibres_at(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Fibre populations at MNI `points` (n, 3).
+
+        Returns
+        -------
+        directions : ndarray, shape (n, 3, 3)
+            Population, unit vector.
+        fractions : ndarray, shape (n, 3)
+            Shares of white matter, summing to 1; 0 for what deconvolution could not resolve.
+        """
+        index = (points - self.fibre_origin).T / SPACING
+        upper = _sample(self.fibres.reshape(18, *self.fibres.shape[2:]), index).reshape(3, 6, -1)
+        tensors = np.moveaxis(upper, -1, 0)[..., [[0, 1, 2], [1, 3, 4], [2, 4, 5]]]
+        weights = np.trace(tensors, axis1=2, axis2=3)
+        weights[weights.sum(axis=1) < 1e-3, POPULATIONS.index("projection")] = 1
+        shares = weights / weights.sum(axis=1, keepdims=True)
+        shares = np.maximum(shares - UNRESOLVED, 0)
+        shares /= shares.sum(axis=1, keepdims=True)
+        directions = np.zeros((len(points), 3, 3), dtype=np.float32)
+        present = shares > 0
+        directions[present] = np.linalg.eigh(tensors[present])[1][..., -1]
+        return directions, shares
+
+    def radial_at(self, points: np.ndarray) -> np.ndarray:
+        """Unit vectors (n, 3) from ventricles to cortex at MNI `points` (n, 3)."""
+        vectors = _sample(self.radial, (points - self.fibre_origin).T / SPACING).T
+        return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-6)
+
+    def regions_at(self, points: np.ndarray, fractions: np.ndarray) -> np.ndarray:
+        """Labels (n,) of `region_names`, from 1, at MNI `points` with tissue `fractions` (3, n)."""
+        index = (points - self.fibre_origin).T / SPACING
+        bundle = map_coordinates(self.bundles, index, order=0)
+        tissue = fractions.argmax(axis=0)
+        outside = self.bundle_count + 1 + tissue
+        return np.where((tissue == 0) & (bundle > 0), bundle, outside).astype(np.uint8)
+
+    def brain_points(self, spacing: float) -> np.ndarray:
+        """MNI coordinates (n, 3) of brain on a grid of `spacing` mm."""
+        step = int(spacing)
+        brain = self.tissue[:, ::step, ::step, ::step].sum(axis=0) > 0.5
+        return np.argwhere(brain) * float(step) + self.tissue_origin
+
+    def save(self, path: Path) -> None:
+        """Write all maps to an ``.npz`` file."""
+        maps = {
+            name: values.astype(np.float16) if values.dtype == np.float32 else values
+            for name, values in vars(self).items()
+        }
+        with whole_file(path) as temporary, temporary.open("wb") as stream:
+            np.savez(stream, **maps)
+
+    @classmethod
+    def load(cls, path: Path) -> "Atlas":
+        """Read what `save` wrote."""
+        with np.load(path, allow_pickle=False) as arrays:
+            maps = {
+                name: values.astype(np.float32) if values.dtype == np.float16 else values
+                for name, values in arrays.items()
+            }
+        return cls(**maps)
+
+
+def region_names(bundles: Iterable[str]) -> list[str]:
+    """Names of the regions, label 1 first: the bundles, then what lies outside of them."""
+    return [*bundles, *BACKGROUND_REGIONS]
+
+
+def _sample(maps: np.ndarray, index: np.ndarray) -> np.ndarray:
+    """Linear interpolation of `maps` (c, u, v, w) at voxel coordinates (3, n), as (c, n)."""
+    return np.stack([map_coordinates(m, index, order=1, mode="nearest") for m in maps])
+
+
+def build_atlas(bundles: dict[str, Any]) -> Atlas:
+    """Make the atlas from nilearn's MNI152 maps and the `bundles` of the phantom's parameters.
+
+    Parameters
+    ----------
+    bundles : dict
+        By name: ``population``; ``points``, MNI landmarks along the centre line, mm; ``radii``,
+        one for each point, mm; ``mirror``, whether it has a twin on the other side.
+
+    """
+    tissue, tissue_origin = _tissue_maps()
+    # A node of the fibre maps lies on every second voxel of the tissue maps.
+    white, grey, csf = tissue[:, ::2, ::2, ::2]
+    nodes = np.argwhere(white > 0)
+    points = nodes * SPACING + tissue_origin
+    radial = radial_directions(grey, csf, white + grey + csf > 0.5)
+
+    tensors = np.zeros((len(POPULATIONS), len(nodes), 6), dtype=np.float32)
+    strongest, prevailing = np.full(len(nodes), 0.5), np.zeros(len(nodes), dtype=np.uint8)
+    total = np.zeros(len(nodes))
+    for label, bundle in enumerate(bundles.values(), start=1):
+        for side in (1, -1) if bundle["mirror"] else (1,):
+            near, weight, direction = draw_bundle(bundle, points * [side, 1, 1])
+            direction = direction * [side, 1, 1]
+            population = POPULATIONS.index(bundle["population"])
+            tensors[population, near] += weight[:, None] * _dyads(direction)
+            total[near] += weight
+            prevails = weight > strongest[near]
+            prevailing[near[prevails]] = label
+            strongest[near[prevails]] = weight[prevails]
+    outwards = radial[:, *nodes.T].T
+    weight = np.maximum(1 - total, RADIAL_WITHIN_BUNDLES)
+    tensors[POPULATIONS.index("projection")] += weight[:, None] * _dyads(outwards)
+
+    shape = white.shape
+    fibres = np.zeros((3, 6, *shape), dtype=np.float32)
+    fibres[:, :, *nodes.T] = np.moveaxis(tensors, -1, 1)
+    labels = np.zeros(shape, dtype=np.uint8)
+    labels[*nodes.T] = prevailing
+    return Atlas(
+        tissue=tissue,
+        tissue_origin=tissue_origin,
+        fibres=fibres,
+        radial=radial.astype(np.float32),
+        bundles=labels,
+        bundle_count=np.array(len(bundles)),
+        fibre_origin=tissue_origin,
+    )
+
+
+def _tissue_maps() -> tuple[np.ndarray, np.ndarray]:
+    """White matter, grey matter and CSF fractions (3, x, y, z), and the first voxel's place."""
+    # Only the job that makes the atlas pays for this import.
+    from nilearn.datasets import (
+        load_mni152_brain_mask,
+        load_mni152_gm_template,
+        load_mni152_wm_template,
+    )
+
+    brain = load_mni152_brain_mask(resolution=1)
+    inside = brain.get_fdata(dtype=np.float32)
+    white = load_mni152_wm_template(resolution=1).get_fdata(dtype=np.float32) * inside
+    grey = load_mni152_gm_template(resolution=1).get_fdata(dtype=np.float32) * inside
+    total = np.maximum(white + grey, 1)
+    white, grey = white / total, grey / total
+    maps = np.stack([white, grey, inside - white - grey])
+    margin = 4
+    low = np.maximum(np.argwhere(inside).min(axis=0) - margin, 0)
+    high = np.argwhere(inside).max(axis=0) + margin
+    box = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
+    return maps[:, *box], apply_affine(brain.affine, low)
+
+
+def draw_bundle(
+    bundle: dict[str, Any], points: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A bundle at those of MNI `points` (n, 3) that it reaches.
+
+    Returns
+    -------
+    near : ndarray, shape (m,), int
+        Which points.
+    weight : ndarray, shape (m,)
+        1 on the centre line, 0.5 at the radius of the cross-section.
+    direction : ndarray, shape (m, 3)
+        Unit vectors: along the centre line and, where the bundle widens, away from it.
+    """
+    landmarks, radii = np.array(bundle["points"], dtype=float), np.array(bundle["radii"])
+    along = np.r_[0, np.cumsum(np.linalg.norm(np.diff(landmarks, axis=0), axis=1))]
+    line, width = CubicSpline(along, landmarks), PchipInterpolator(along, radii)
+    places = np.arange(0, along[-1], 0.5)
+    centres, radius, slope = line(places), width(places), width(places, 1)
+    tangents = line(places, 1)
+    tangents /= np.linalg.norm(tangents, axis=1, keepdims=True)
+
+    distance, nearest = KDTree(centres).query(points, distance_upper_bound=1.5 * max(radii))
+    near = np.flatnonzero(np.isfinite(distance))
+    nearest = nearest[near]
+    relative = distance[near] / radius[nearest]
+    offset = (points[near] - centres[nearest]) / radius[nearest][:, None]
+    direction = tangents[nearest] + offset * slope[nearest][:, None]
+    direction /= np.linalg.norm(direction, axis=1, keepdims=True)
+    return near, np.exp2(-(relative**4)), direction
+
+
+def _dyads(directions: np.ndarray) -> np.ndarray:
+    """Upper triangles (n, 6) of the products of unit vectors (n, 3) with themselves."""
+    rows, columns = np.triu_indices(3)
+    return directions[:, rows] * directions[:, columns]
+
+
+def radial_directions(grey: np.ndarray, csf: np.ndarray, brain: np.ndarray) -> np.ndarray:
+    """Unit vectors (3, u, v, w) along the gradient of a Laplace potential, on a 2 mm grid.
+
+    The potential is 0 in the ventricles (CSF deep in the brain) and 1 in the cortex (grey matter
+    near the surface) and outside; in between its Laplacian vanishes.
+    """
+    depth = distance_transform_edt(brain) * SPACING
+    ventricles = (csf > 0.5) & (depth > 25)
+    outside = ~brain | ((grey > 0.6) & (depth < 16))
+    unknown = np.flatnonzero(~(ventricles | outside).ravel())
+    row_of = np.full(brain.size, -1)
+    row_of[unknown] = np.arange(len(unknown))
+    steps = [sign * stride for stride in _strides(brain.shape) for sign in (1, -1)]
+    rows, columns = [], []
+    known = np.zeros(len(unknown))
+    for step in steps:
+        neighbour = unknown + step
+        inner = row_of[neighbour] >= 0
+        rows.append(np.flatnonzero(inner))
+        columns.append(row_of[neighbour[inner]])
+        known += outside.ravel()[neighbour]
+    rows, columns = np.concatenate(rows), np.concatenate(columns)
+    adjacency = csr_matrix((np.ones(len(rows)), (rows, columns)), shape=(len(unknown),) * 2)
+    solution, _ = cg(diags(np.full(len(unknown), 6.0)) - adjacency, known, rtol=1e-6)
+    potential = outside.astype(float)
+    potential.flat[unknown] = solution
+    gradient = np.stack(np.gradient(gaussian_filter(potential, 1.5)))
+    return gradient / np.maximum(np.linalg.norm(gradient, axis=0), 1e-9)
+
+
+def _strides(shape: tuple[int, ...]) -> tuple[int, int, int]:
+    return shape[1] * shape[2], shape[2], 1

@@ -1,0 +1,244 @@
+"""Is the phantom plausible? Measured values beside the wanted ones.
+
+Wanted values come from the literature or from the phantom's own parameters; docs/phantom.md says
+which. Measures are those of anybody who gets the scans: tensors, repeats of b=0, peaks.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+from dipy.core.gradients import gradient_table
+from dipy.data import get_sphere
+from dipy.reconst.dti import TensorModel
+from dipy.reconst.shm import real_sh_descoteaux
+from scipy.ndimage import binary_erosion
+
+from harmonization.bids import B0_THRESHOLD
+from harmonization.phantom.acquisition import Acquisition, acquire, scan_grid
+from harmonization.phantom.people import Person
+from harmonization.phantom.scanner import Scanner, b_deviation, half_range
+from harmonization.spherical_harmonics import LEGACY, fit_fod, normalise_by_b0
+
+WHITE = 1  # label of white matter
+CROSSING_SHARE = 0.2  # of white matter, that makes a second population count
+COHERENT = 0.9  # share of the only population worth speaking of
+SMALLEST_REGION = 40  # voxels
+
+
+@dataclass(frozen=True)
+class Check:
+    """One measured value and the range it should lie in."""
+
+    name: str
+    where: str
+    low: float
+    high: float
+    measured: float
+
+    @property
+    def passed(self) -> bool:
+        """Whether the measured value lies in the range."""
+        return bool(self.low <= self.measured <= self.high)
+
+
+@dataclass(frozen=True)
+class Examined:
+    """A scan with its tensors, and the same scan without noise."""
+
+    platform: str
+    scan: Acquisition
+    truth: np.ndarray
+    fa: np.ndarray  # (x, y, z)
+    md: np.ndarray  # mm2/s
+    colours: np.ndarray  # (x, y, z, 3), FA coloured by direction
+
+    def region_means(self, values: np.ndarray) -> dict[int, float]:
+        """Mean over the white matter of each region that has enough of it."""
+        found = {}
+        for region in np.unique(self.scan.regions):
+            where = (self.scan.regions == region) & (self.scan.tissue == WHITE)
+            if where.sum() >= SMALLEST_REGION:
+                found[int(region)] = float(values[where].mean())
+        return found
+
+
+def examine(
+    person: Person, platform: str, shell: int, slab: tuple[float, float] | None
+) -> Examined:
+    """Scan a person and fit tensors (weighted least squares) to the noisy signal."""
+    scan = acquire(person, platform, "scan", [shell], slab)
+    truth = scan.signal.copy()
+    scan.add_noise()
+    tensors = _tensors(scan, scan.signal)
+    return Examined(platform, scan, truth, tensors.fa, tensors.md, tensors.color_fa)
+
+
+def _tensors(scan: Acquisition, signal: np.ndarray) -> Any:
+    gradients = gradient_table(scan.bvals, bvecs=scan.directions, b0_threshold=B0_THRESHOLD)
+    return TensorModel(gradients).fit(signal, mask=scan.mask)
+
+
+def white_matter_fa(examined: Examined) -> Check:
+    """Mean FA of white matter (Pierpaoli 1996)."""
+    fa = examined.fa[examined.scan.tissue == WHITE]
+    return Check("white matter FA", examined.platform, 0.3, 0.7, float(fa.mean()))
+
+
+def csf_diffusivity(person: Person, examined: Examined) -> Check:
+    """MD in voxels of pure CSF whose neighbours are pure too; without noise, where it is lost."""
+    scan = examined.scan
+    brain = scan.mask > 0
+    tissue = person.tissue(_in_person(scan, _points(scan, brain)))
+    share = np.zeros(brain.shape, dtype=np.float32)
+    share[tuple(np.argwhere(brain)[tissue.brain].T)] = tissue.csf
+    pure = binary_erosion(share > 0.9)
+    md = _tensors(scan, examined.truth).md[pure].mean()
+    return Check("CSF MD, 1e-3 mm2/s", examined.platform, 2.7, 3.3, float(md * 1e3))
+
+
+def crossing_share(person: Person, examined: Examined) -> Check:
+    """Share of white matter voxels with two populations or more."""
+    crossing = (fibres_of(person, examined)[1] > CROSSING_SHARE).sum(axis=1) >= 2
+    return Check("share of crossing fibres", "person", 0.25, 1.0, float(crossing.mean()))
+
+
+def signal_to_noise(examined: Examined, wanted: float) -> Check:
+    """White matter b=0 over the standard deviation of its repeats, voxel by voxel."""
+    scan = examined.scan
+    b0 = scan.signal[scan.tissue == WHITE][:, scan.bvals < B0_THRESHOLD]
+    sigma = np.sqrt(b0.var(axis=1, ddof=1).mean())
+    snr = float((b0.mean(axis=1)).mean() / sigma)
+    return Check("SNR of white matter", examined.platform, 0.9 * wanted, 1.1 * wanted, snr)
+
+
+def b_error(person: Person, examined: Examined) -> np.ndarray:
+    """Relative errors of b (points, volumes) by gradient nonlinearity over the whole brain."""
+    parameters, scan = person.parameters, examined.scan
+    scanner = parameters["platforms"][examined.platform]["scanner"]
+    grid = scan_grid(parameters["acquisition"], voxel=6.0, slab=None)
+    points = np.concatenate([grid.voxel_points(k) for k in range(grid.shape[2])])
+    points = points[person.labels(_in_person(scan, points))[0] > 0]
+    directions = scan.directions[scan.bvals > B0_THRESHOLD]
+    return b_deviation(Scanner(scanner, parameters, person.atlas).coil_at(points), directions)
+
+
+def b_range(person: Person, examined: Examined, wanted: float) -> Check:
+    """Half of the range of b from the 1st to the 99th percentile, %."""
+    measured = 100 * half_range(b_error(person, examined))
+    low, high = 90 * wanted, 110 * wanted
+    return Check("b deviation, %", examined.platform, low, high, measured)
+
+
+def differences(first: Examined, second: Examined) -> Iterator[tuple[str, float]]:
+    """Mean over white matter regions of the relative difference in FA and MD, %."""
+    for measure in ("FA", "MD"):
+        a, b = (e.region_means(getattr(e, measure.lower())) for e in (first, second))
+        both = sorted(a.keys() & b.keys())
+        relative = [abs(a[r] - b[r]) / (a[r] + b[r]) * 2 for r in both]
+        yield measure, 100 * float(np.mean(relative))
+
+
+def mean_differences(scans: list[Examined], low: float, high: float, name: str) -> Iterator[Check]:
+    """Differences in FA and MD, %, averaged over all pairs of platforms of equal protocol."""
+    pairs = list(combinations(scans, 2))
+    found = [dict(differences(a, b)) for a, b in pairs]
+    for measure in ("FA", "MD"):
+        mean = float(np.mean([f[measure] for f in found]))
+        yield Check(f"{measure} between platforms, %, {name}", "equal protocols", low, high, mean)
+
+
+def peak_errors(person: Person, examined: Examined, response: dict[str, Any]) -> np.ndarray:
+    """Angles (n,), degrees, between the main FOD peak and the true fibre in coherent white matter.
+
+    Coherent is white matter with one population only, away from other tissue.
+    """
+    scan = examined.scan
+    inner = binary_erosion(scan.tissue == WHITE)
+    directions, shares = fibres_of(person, examined, inner)
+    coherent = shares.max(axis=1) > COHERENT
+    true = directions[coherent, shares[coherent].argmax(axis=1)]
+    where = tuple(np.argwhere(inner)[coherent].T)
+    coefficients = fods(examined, where, response)
+    sphere = get_sphere(name="repulsion724")
+    basis, _, _ = real_sh_descoteaux(6, sphere.theta, sphere.phi, legacy=LEGACY)
+    peaks = sphere.vertices[(coefficients @ basis.T).argmax(axis=1)]
+    cosine = np.abs((peaks * true).sum(axis=1))
+    return np.degrees(np.arccos(np.clip(cosine, 0, 1)))
+
+
+def peaks_follow_fibres(person: Person, examined: Examined, response: dict[str, Any]) -> Check:
+    """90th percentile of `peak_errors`."""
+    errors = peak_errors(person, examined, response)
+    return Check(
+        "FOD peak error, degrees", examined.platform, 0, 10, float(np.quantile(errors, 0.9))
+    )
+
+
+def fods(examined: Examined, where: tuple, response: dict[str, Any]) -> np.ndarray:
+    """Fibre orientation distributions (n, 28) of the voxels `where`."""
+    scan = examined.scan
+    signal, b0 = scan.signal[where], scan.bvals < B0_THRESHOLD
+    weighted = normalise_by_b0(signal[:, ~b0], signal[:, b0].mean(axis=1))
+    shell = float(scan.bvals[~b0][0])
+    return fit_fod(weighted, scan.directions[~b0], shell, 6, response)
+
+
+def fibres_of(
+    person: Person, examined: Examined, where: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """True directions (n, 3, 3), scanner axes, and shares (n, 3) of white matter voxels."""
+    scan = examined.scan
+    points = _points(scan, scan.tissue == WHITE if where is None else where)
+    tissue = person.tissue(_in_person(scan, points))
+    return tissue.fibres @ scan.pose[:3, :3].T, tissue.fibre_fractions
+
+
+def _points(scan: Acquisition, where: np.ndarray) -> np.ndarray:
+    return np.argwhere(where) @ scan.affine[:3, :3].T + scan.affine[:3, 3]
+
+
+def _in_person(scan: Acquisition, points: np.ndarray) -> np.ndarray:
+    return (points - scan.pose[:3, 3]) @ scan.pose[:3, :3]
+
+
+def check_person(
+    person: Person, scans: list[Examined], without_effects: list[Examined], response: dict[str, Any]
+) -> list[Check]:
+    """All checks of one person.
+
+    Parameters
+    ----------
+    person : Person
+    scans : list of Examined
+        One of each platform.
+    without_effects : list of Examined
+        Scans on the platforms of equal protocol by scanners that have noise but no other effect.
+    response : dict
+        Of the spherical deconvolution, see `fit_fod`.
+    """
+    parameters = person.parameters
+    checks = [crossing_share(person, scans[0])]
+    for scan in scans:
+        protocol = parameters["platforms"][scan.platform]
+        deviation = parameters["scanners"][protocol["scanner"]]["b_deviation"]
+        checks += [
+            white_matter_fa(scan),
+            csf_diffusivity(person, scan),
+            signal_to_noise(scan, protocol["snr"]),
+            b_range(person, scan, deviation),
+            peaks_follow_fibres(person, scan, response),
+        ]
+    equal = [scan.platform for scan in without_effects]
+    checks += mean_differences([s for s in scans if s.platform in equal], 2, 5, "all effects")
+    checks += mean_differences(without_effects, 0, 0.5, "noise alone")
+    return sorted(checks, key=lambda check: check.name)
+
+
+def equal_protocols(parameters: dict[str, Any], source: str) -> list[str]:
+    """Platforms with the voxels and echo time of `source`: their differences are the scanners'."""
+    protocols = parameters["platforms"]
+    same = [protocols[source][key] for key in ("voxel", "te")]
+    return [name for name, p in protocols.items() if [p["voxel"], p["te"]] == same]

@@ -1,0 +1,164 @@
+"""People: the atlas, warped, with tissue properties of their own and perhaps a lesion."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from harmonization.phantom.atlas import BACKGROUND_REGIONS, Atlas
+from harmonization.phantom.fields import VectorField
+from harmonization.seeds import generator_of
+
+LESION = 4  # label of a lesion among tissues: white matter 1, grey matter 2, CSF 3
+
+
+@dataclass(frozen=True)
+class Tissue:
+    """What a person has at n points, w of which hold white matter and g grey matter; float32."""
+
+    brain: np.ndarray  # bool: which of the points asked for are the n with brain
+    white: np.ndarray  # (n,) volume fractions
+    grey: np.ndarray
+    csf: np.ndarray
+    fibres: np.ndarray  # (w, 3, 3): population, unit vector
+    fibre_fractions: np.ndarray  # (w, 3), summing to 1
+    columns: np.ndarray  # (g, 3) unit vectors across the cortex
+    properties: dict[str, np.ndarray]  # (w,) each, where people differ
+
+    def turned(self, rotation: np.ndarray) -> "Tissue":
+        """The same with all directions turned by `rotation` (3, 3)."""
+        turned = {
+            "fibres": self.fibres @ np.float32(rotation.T),
+            "columns": self.columns @ np.float32(rotation.T),
+        }
+        return Tissue(**{**vars(self), **turned})
+
+
+class Person:
+    """One person: a map to the atlas and fields of individual tissue properties.
+
+    Parameters
+    ----------
+    atlas : Atlas
+    parameters : dict
+        The phantom's parameter file.
+    seed : int
+        Seed of the whole cohort.
+    name : str
+        Subject label.
+    """
+
+    def __init__(self, atlas: Atlas, parameters: dict[str, Any], seed: int, name: str) -> None:
+        self.atlas, self.parameters, self.seed, self.name = atlas, parameters, seed, name
+        people = parameters["people"]
+        rng = generator_of("person", seed, name)
+        scale = rng.uniform(*people["affine_scale"], size=3)
+        angles = rng.normal(0, people["affine_rotation"], 3)
+        self.linear = Rotation.from_euler("xyz", angles, degrees=True).as_matrix() @ np.diag(
+            1 / scale
+        )
+        velocity = VectorField.random(rng, 3, people["warp_smoothness"])
+        # The rms of a vector is sqrt(3) times that of its components.
+        rms = people["warp_rms"] / np.sqrt(3)
+        self.warp = VectorField(velocity.values * rms).exponential()
+        self.properties = self._individual_properties()
+        self.lesion_centre = self._place_lesion()
+
+    def _individual_properties(self) -> VectorField:
+        """Relative deviation of each property: the cohort's modes, weighted by this person."""
+        people = self.parameters["people"]
+        modes = VectorField.random(
+            generator_of("biology", self.seed),
+            people["biology_modes"],
+            people["biology_smoothness"],
+        ).values
+        rng = generator_of("biology", self.seed, self.name)
+        rms = np.array(list(people["biology_rms"].values()))
+        loadings = rng.normal(0, 1, (len(rms), len(modes))) / np.sqrt(len(modes))
+        return VectorField(np.tensordot(rms[:, None] * loadings, modes, axes=1))
+
+    def _place_lesion(self) -> np.ndarray | None:
+        """MNI centre (3,) of this person's lesion, surrounded by white matter; or none."""
+        lesion = self.parameters["lesion"]
+        if self.name not in lesion["subjects"]:
+            return None
+        rng = generator_of("lesion", self.seed, self.name)
+        low, high = np.array(lesion["box"]).T
+        centres = rng.uniform(low, high, (200, 3)) * [rng.choice([-1, 1]), 1, 1]
+        ball = rng.standard_normal((30, 3))
+        ball *= 0.7 * lesion["radius"] / np.linalg.norm(ball, axis=1, keepdims=True)
+        around = (centres[:, None] + ball).reshape(-1, 3)
+        white = self.atlas.fractions(around)[0].reshape(len(centres), len(ball)).mean(axis=1)
+        return centres[white.argmax()]
+
+    def to_atlas(self, points: np.ndarray) -> np.ndarray:
+        """Where `points` (n, 3), mm in this person's space, lie in MNI space."""
+        aligned = points @ self.linear.T
+        return aligned + self.warp(aligned)
+
+    def to_person(self, points: np.ndarray) -> np.ndarray:
+        """Jacobian (n, 3, 3) of the way from MNI space at `points` (n, 3) of this person."""
+        jacobian = np.eye(3) + self.warp.jacobian(points @ self.linear.T).reshape(-1, 3, 3)
+        return np.linalg.inv(jacobian @ self.linear)
+
+    def lesion_at(self, atlas_points: np.ndarray) -> np.ndarray:
+        """How much of the lesion is at MNI `atlas_points` (n, 3): 1 within, 0 without."""
+        if self.lesion_centre is None:
+            return np.zeros(len(atlas_points))
+        distance = np.linalg.norm(atlas_points - self.lesion_centre, axis=1)
+        return np.exp2(-((distance / self.parameters["lesion"]["radius"]) ** 6))
+
+    def tissue(self, points: np.ndarray) -> Tissue:
+        """Tissue at those of `points` (m, 3), mm in this person's space, that hold brain.
+
+        Fibres and cortical columns follow the warp.
+        """
+        atlas_points = self.to_atlas(points)
+        healthy = self.atlas.fractions(atlas_points)
+        brain = healthy.sum(axis=0) > 0
+        points, atlas_points = points[brain], atlas_points[brain]
+        fractions = self._with_lesion(healthy[:, brain], atlas_points)
+        is_white, is_grey = fractions[0] > 0, fractions[1] > 0
+        directions, shares = self.atlas.fibres_at(atlas_points[is_white])
+        to_person = self.to_person(points)
+        directions = _unit(directions @ np.swapaxes(to_person[is_white], 1, 2))
+        columns = self.atlas.radial_at(atlas_points[is_grey])
+        columns = _unit(np.einsum("nij,nj->ni", to_person[is_grey], columns))
+        return Tissue(
+            brain,
+            *(np.float32(f) for f in (*fractions, directions, shares, columns)),
+            properties=self._properties_at(atlas_points[is_white]),
+        )
+
+    def _with_lesion(self, fractions: np.ndarray, atlas_points: np.ndarray) -> np.ndarray:
+        white, grey, csf = fractions
+        loss = self.parameters["lesion"]["white_loss"] * self.lesion_at(atlas_points) * white
+        return np.stack([white - loss, grey, csf + loss])
+
+    def _properties_at(self, atlas_points: np.ndarray) -> dict[str, np.ndarray]:
+        mean, lesion = self.parameters["tissue"], self.parameters["lesion"]
+        deviation = self.properties(atlas_points)
+        names = self.parameters["people"]["biology_rms"]
+        found = {n: np.float32(mean[n] * (1 + deviation[:, i])) for i, n in enumerate(names)}
+        share = np.float32(self.lesion_at(atlas_points))
+        found["intra_fraction"] *= 1 - lesion["intra_loss"] * share
+        found["t2_extra"] *= 1 + lesion["t2_extra_gain"] * share
+        return found
+
+    def labels(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Tissue (see `LESION`) and region (see `region_names`) at `points` (n, 3).
+
+        The label after the last region is the lesion's. Both are 0 where there is no brain.
+        """
+        atlas_points = self.to_atlas(points)
+        healthy = self.atlas.fractions(atlas_points)
+        brain, lesion = healthy.sum(axis=0) > 0.5, self.lesion_at(atlas_points) > 0.5
+        tissue = np.where(lesion, LESION, healthy.argmax(axis=0) + 1)
+        region = self.atlas.regions_at(atlas_points, healthy)
+        region[lesion] = self.atlas.bundle_count + len(BACKGROUND_REGIONS) + 1
+        return np.uint8(tissue * brain), np.uint8(region * brain)
+
+
+def _unit(vectors: np.ndarray) -> np.ndarray:
+    return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-9)
