@@ -96,6 +96,38 @@ def test_the_signal_itself_is_the_other_representation(command, scan):
     assert (mean < np.exp(-0.6)).all()
 
 
+def test_effects_are_compared_by_what_is_left_of_them(command, tmp_path):
+    rows = [("identity", 4e-3), ("affine", 3e-3), ("ridge", 1e-3)]
+    for name, scale in (("pose", 1.0), ("none", 0.0)):
+        frame = pd.DataFrame(
+            {
+                "method": m,
+                "family": "f",
+                "target": "t",
+                "subject": "01",
+                "region": "brain",
+                "metric": "truth_mse",
+                "value": v * scale,
+            }
+            for m, v in rows
+        )
+        frame.to_csv(tmp_path / f"{name}.csv", index=False)
+    options = {
+        "effects": ["pose", "none"],
+        "metrics": [tmp_path / "pose.csv", tmp_path / "none.csv"],
+        "output": tmp_path / "effects.csv",
+    }
+    assert command("compare_effects", options) == (0, "")
+    table = pd.read_csv(options["output"]).set_index("effect")
+    assert table.loc["pose", "ridge"] == 1.0
+    assert table.loc["pose", "undone"] == 0.75
+    assert np.isnan(table.loc["none", "undone"])
+
+    status, error = command("compare_effects", {**options, "effects": ["pose"]})
+    assert status == 1
+    assert error == "error: --effects: 1 names for 2 files of --metrics\n"
+
+
 def truncate(scan):
     content = scan["dwi"].read_bytes()
     scan["dwi"].write_bytes(content[: len(content) // 2])

@@ -91,6 +91,23 @@ def test_tables_and_figures_are_there(results):
     assert "MSP (ESPCN)" in (results / "tables/patch_mse.html").read_text()
 
 
+def test_the_data_set_says_who_has_a_lesion_and_what_labels_mean(results):
+    people = pd.read_csv(results / "bids/participants.tsv", sep="\t").set_index("participant_id")
+    assert people["lesion"].to_dict() == {"sub-01": "yes", "sub-02": "no", "sub-03": "no"}
+    for kind in ("tissue", "region"):
+        names = pd.read_csv(results / f"bids/desc-{kind}_dseg.tsv", sep="\t").set_index("index")
+        scan = results / "bids/sub-01/ses-prisma/dwi/sub-01_ses-prisma_acq-st_run-1"
+        labels = np.unique(nib.load(f"{scan}_desc-{kind}_dseg.nii.gz").get_fdata())
+        assert names.loc[labels.max(), "name"] == "lesion"
+        assert set(labels[labels > 0]) <= set(names.index)
+
+
+def test_the_lesion_is_scored_on_its_own(results):
+    metrics = pd.read_csv(results / "metrics.csv")
+    regions = metrics.loc[metrics["metric"] == "mse", "region"]
+    assert set(regions) == {"white_matter", "grey_matter", "csf", "lesion"}
+
+
 def test_the_merged_configuration_lies_beside_the_results(results):
     config = (results / "config.yaml").read_text()
     assert "run: tiny" in config
@@ -167,6 +184,12 @@ def test_other_settings_of_a_method_train_only_what_they_touch(run, tmp_path):
     }
 
 
+def test_another_label_draws_anew_but_trains_nothing(run):
+    jobs = planned(run[0], "--config", "overrides={espcn: {label: Another name}}")
+    assert "Make the table of patch MSE" in jobs
+    assert not [job for job in jobs if job.startswith(("Train", "Fit", "Predict", "Score"))]
+
+
 def test_two_runs_from_scratch_give_the_same_bytes(results, tmp_path):
     result = snakemake(tmp_path)
     assert result.returncode == 0, result.stderr[-3000:]
@@ -226,3 +249,14 @@ def test_the_configured_runs_have_a_plan(tmp_path, config, trainings):
     assert result.returncode == 0, result.stderr
     # Phantom: 10 folds x 3 seeds x (espcn, diqt, msp_espcn, msp_diqt on 3 targets, mtl on all).
     assert re.search(rf"^train +{trainings}$", result.stdout + result.stderr, flags=re.MULTILINE)
+
+
+@pytest.mark.slow
+def test_the_phantom_is_checked_on_request(run, results):
+    result = snakemake(run[0], "check_phantom")
+    assert result.returncode == 0, result.stderr[-3000:]
+    checks = pd.read_csv(results / "tables/phantom_checks.csv")
+    assert len(checks) == 30
+    assert checks["passed"].all(), checks[~checks["passed"]]
+    for figure in ("anisotropy", "fods", "scanners", "checks"):
+        assert (results / f"figures/phantom_{figure}.png").stat().st_size > 20_000

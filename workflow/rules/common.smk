@@ -111,6 +111,12 @@ def seeds(method):
     return range(config["cross_validation"]["seeds"]) if method in TRAINED else [0]
 
 
+def fitted_settings(method):
+    """What decides a method's models; another label or citation fits nothing anew."""
+    parts_of_fit = ("network", "training", "least_squares")
+    return {key: METHODS[method][key] for key in parts_of_fit if key in METHODS[method]}
+
+
 def model_target(method, target):
     """A multi-task method has one model for all targets."""
     return "all" if METHODS[method]["family"] == "multi_task" else target

@@ -25,7 +25,7 @@ rule train:
         gpu=1,
     params:
         version=version("fit"),
-        settings=lambda w: as_json(METHODS[w.method]),
+        settings=lambda w: as_json(fitted_settings(w.method)),
         components=component_folders,
         precision=config["precision"],
         folder=subpath(output.weights, parent=True),

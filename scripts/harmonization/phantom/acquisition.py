@@ -30,7 +30,7 @@ from harmonization.seeds import generator_of
 PHASE_AXIS = 1  # front to back
 # MNI152 has nothing finer than 2 mm, so points this far apart alias nothing into the image.
 LARGEST_SPACING = 1.2  # mm
-SPACING_PER_VOXEL = 0.75  # within a slice
+SPACING_PER_VOXEL = 0.9  # within a slice
 
 
 def gradient_scheme(shells: dict[int, int], b0_volumes: int) -> tuple[np.ndarray, np.ndarray]:
