@@ -27,13 +27,17 @@ rule all:
     default_target: True
     input:
         P.config,
-        P.dataset_description,
+        P.dataset_description if SIMULATED else P.validation,
         fitted_models(),
         P.metrics,
         expand(P.table, table="patch_mse", format=["csv", "tex", "html"]),
         expand(
             P.figure,
-            figure=["platforms", "learning_curves", *expand("errors_{t}", t=TARGETS)],
+            figure=[
+                "platforms",
+                *(["learning_curves"] if TRAINED else []),
+                *expand("errors_{t}", t=TARGETS),
+            ],
             format=["pdf", "png"],
         ),
 

@@ -1,5 +1,6 @@
 """Fixtures shared by the tests."""
 
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -23,6 +24,28 @@ def snakemake(
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")]
     command += ["--directory", str(folder), "--configfile", str(config), "--cores", "2"]
     return subprocess.run([*command, *arguments], capture_output=True, text=True, check=False)
+
+
+@pytest.fixture
+def command(monkeypatch, capsys):
+    """Run a command as `python scripts/<name>.py`; gives its exit status and error output."""
+
+    def run(name, options, *positional):
+        arguments = [f"{name}.py"]
+        for option, value in options.items():
+            if value is not None:
+                values = value if isinstance(value, list) else [value]
+                arguments += [f"--{option}", *map(str, values)]
+        arguments += map(str, positional)
+        monkeypatch.setattr(sys, "argv", arguments)
+        status = 0
+        try:
+            runpy.run_path(str(ROOT / f"scripts/{name}.py"), run_name="__main__")
+        except SystemExit as stopped:
+            status = stopped.code
+        return status, capsys.readouterr().err
+
+    return run
 
 
 @pytest.fixture(autouse=True)

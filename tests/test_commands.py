@@ -1,15 +1,12 @@
 """The commands: bad input ends with one line that names it, and leaves nothing half-written."""
 
 import json
-import runpy
-import sys
 
 import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
 import torch
-from conftest import ROOT
 
 from harmonization.bids import write_gradients
 from harmonization.files import read_json
@@ -28,27 +25,6 @@ SH = {
     "regularisation": 0.006,
 }
 STATISTICS = {"mean": [0.0] * 15, "std": [1.0] * 15}
-
-
-@pytest.fixture
-def command(monkeypatch, capsys):
-    """Run a command as `python scripts/<name>.py`; gives its exit status and error output."""
-
-    def run(name, options):
-        arguments = [f"{name}.py"]
-        for option, value in options.items():
-            if value is not None:
-                values = value if isinstance(value, list) else [value]
-                arguments += [f"--{option}", *map(str, values)]
-        monkeypatch.setattr(sys, "argv", arguments)
-        status = 0
-        try:
-            runpy.run_path(str(ROOT / f"scripts/{name}.py"), run_name="__main__")
-        except SystemExit as stopped:
-            status = stopped.code
-        return status, capsys.readouterr().err
-
-    return run
 
 
 @pytest.fixture

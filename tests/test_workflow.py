@@ -251,6 +251,12 @@ def test_the_configured_runs_have_a_plan(tmp_path, config, trainings):
     assert re.search(rf"^train +{trainings}$", result.stdout + result.stderr, flags=re.MULTILINE)
 
 
+def test_a_run_may_train_nothing(tmp_path):
+    jobs = planned(tmp_path, "--config", "methods=[identity, ridge]")
+    assert "Fit ridge for prisma_st, fold 0" in jobs
+    assert not [job for job in jobs if job.startswith("Train")]
+
+
 @pytest.mark.slow
 def test_the_phantom_is_checked_on_request(run, results):
     result = snakemake(run[0], "check_phantom")

@@ -46,8 +46,8 @@ def read_gradients(
     Raises
     ------
     InputError
-        If a table is no table of numbers, the numbers of entries disagree, or a direction is not
-        of unit length.
+        If a table is no table of finite numbers, the numbers of entries disagree, or a direction
+        is not of unit length.
     """
     tables = []
     for path in (bval, bvec):
@@ -55,6 +55,8 @@ def read_gradients(
             tables.append(np.loadtxt(path, ndmin=2))
         except ValueError as error:
             raise InputError(f"{path}: not a table of numbers ({error}); write it anew") from None
+        if not np.isfinite(tables[-1]).all():
+            raise InputError(f"{path}: holds NaN or infinite values; write it anew")
     bvals, directions = tables[0].ravel(), tables[1]
     if directions.shape[0] == 3 and directions.shape[1] != 3:
         directions = directions.T
@@ -92,7 +94,7 @@ def volumes_of_shell(bvals: np.ndarray, shell: float, path: str | Path) -> np.nd
     """Which volumes belong to the shell at b=`shell`; `path` is named if none does."""
     chosen = (np.abs(bvals - shell) <= SHELL_TOLERANCE) & (bvals > B0_THRESHOLD)
     if not chosen.any():
-        found = sorted({round(b, -2) for b in bvals if b > B0_THRESHOLD})
+        found = sorted({round(float(b) / 100) * 100 for b in bvals if b > B0_THRESHOLD})
         raise InputError(
             f"{path}: no volume at b={shell:g}; its shells are {found}: change "
             "spherical_harmonics.shell"

@@ -135,7 +135,8 @@ def check_run(config: Settings, root: Path) -> Settings:
                 )
     if config["source"] in config["targets"]:
         raise InputError(f"configuration: targets: '{config['source']}' is the source already")
-    subjects, plan = config["dataset"]["subjects"], config["cross_validation"]
+    wanted, plan = config["dataset"]["subjects"], config["cross_validation"]
+    subjects = len(wanted) if isinstance(wanted, list) else wanted
     if plan["folds"] > subjects:
         raise InputError(
             f"configuration: cross_validation.folds: {plan['folds']} folds need as many subjects, "
@@ -146,6 +147,17 @@ def check_run(config: Settings, root: Path) -> Settings:
             f"configuration: cross_validation.validation_subjects: nobody of {subjects} subjects "
             "is left to train on"
         )
+    if config["dataset"]["kind"] == "bids":
+        if config["dataset"]["root"] is None:
+            raise InputError("configuration: dataset.root: kind bids needs the data set's folder")
+        return config
+    if isinstance(wanted, list):
+        raise InputError("configuration: dataset.subjects: of a phantom, give a number")
+    for name, platform in config["platforms"].items():
+        if missing := {"session", "acquisition"} - set(platform):
+            raise InputError(
+                f"configuration: platforms.{name}: a phantom needs {' and '.join(sorted(missing))}"
+            )
     if config["spherical_harmonics"]["shell"] not in config["dataset"]["shells"]:
         raise InputError(
             f"configuration: spherical_harmonics.shell: {config['spherical_harmonics']['shell']} "
@@ -177,6 +189,10 @@ def read_methods(config: Settings, root: Path) -> dict[str, Settings]:
             continue
         settings = merge(_read_method(name, root), config["overrides"].get(name, {}))
         settings = check(settings, root / "workflow/schemas/method.schema.yaml", f"method {name}")
+        if "scan" in settings and config["dataset"]["kind"] == "bids":
+            raise InputError(
+                f"configuration: methods: '{name}' is a scan that only a phantom has; leave it out"
+            )
         methods[name] = _with_training(name, settings, config["training"])
         if "builds_on" in settings:
             waiting.append(settings["builds_on"]["method"])

@@ -18,6 +18,7 @@ class RunPaths:
         self.results = results
         self.config = f"{results}/config.yaml"
 
+        self.validation = f"{results}/validation.txt"
         self.bids = f"{results}/bids"
         self.dataset_description = f"{self.bids}/dataset_description.json"
         self.participants = f"{self.bids}/participants.tsv"

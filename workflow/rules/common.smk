@@ -15,6 +15,7 @@ from harmonization.files import InputError
 from harmonization.folds import parts_of_fold
 from harmonization.paths import RunPaths, Scan
 from harmonization.phantom.parameters import check_dataset, read_parameters
+from harmonization.studies import choose_subjects, find_scan
 
 # Jobs find the Python that runs Snakemake, for one pinned environment runs everything, and the
 # commands as modules, wherever the working directory lies; nothing in it can stand in for them.
@@ -27,7 +28,14 @@ os.environ.update(
 try:
     config.update(check_run(config, ROOT))
     METHODS = read_methods(config, ROOT)
-    check_dataset(config, read_parameters(ROOT / config["dataset"]["parameters"]))
+    SIMULATED = config["dataset"]["kind"] == "phantom"
+    if SIMULATED:
+        check_dataset(config, read_parameters(ROOT / config["dataset"]["parameters"]))
+        SUBJECTS = [f"{n:02d}" for n in range(1, config["dataset"]["subjects"] + 1)]
+    else:
+        SUBJECTS = choose_subjects(
+            Path(config["dataset"]["root"]), config["dataset"]["subjects"]
+        )
 except InputError as error:
     raise WorkflowError(str(error)) from None
 
@@ -36,12 +44,16 @@ P = RunPaths(f"results/{config['run']}")
 PLATFORMS = config["platforms"]
 SOURCE, TARGETS = config["source"], config["targets"]
 SCALES = {target: PLATFORMS[target]["scale"] for target in TARGETS}
-SUBJECTS = [f"{number:02d}" for number in range(1, config["dataset"]["subjects"] + 1)]
 FOLDS = range(config["cross_validation"]["folds"])
 
 MODELLED = [name for name, method in METHODS.items() if "network" in method]
 TRAINED = [name for name in MODELLED if "training" in METHODS[name]]
 SCANNED = [name for name, method in METHODS.items() if "scan" in method]
+
+
+def one_of(names):
+    """Constraint of a wildcard to names; to nothing at all where there is none."""
+    return "|".join(names) or "(?!)"
 
 
 wildcard_constraints:
@@ -75,6 +87,12 @@ def version(command):
 
 def scan_of(subject, platform, scan="scan"):
     """Files of a subject's scan on a platform."""
+    if not SIMULATED:
+        root = Path(config["dataset"]["root"])
+        try:
+            return find_scan(root, subject, platform, PLATFORMS[platform])
+        except InputError as error:
+            raise WorkflowError(str(error)) from None
     return Scan(
         P.bids,
         subject,
@@ -173,8 +191,8 @@ def slab(wildcards):
 def scan_to_fit(wildcards):
     """A scan, the source's brain mask that defines the grid, and the way from there to the scan."""
     scan = scan_of(wildcards.subject, wildcards.platform, wildcards.scan)
-    files = {role: scan.series[role] for role in ("dwi", "bval", "bvec")}
-    files |= {"mask": scan.mask, "grid": scan_of(wildcards.subject, SOURCE).mask}
+    files = {"dwi": scan.dwi, "bval": scan.bval, "bvec": scan.bvec, "mask": scan.mask}
+    files |= {"grid": scan_of(wildcards.subject, SOURCE).mask}
     if wildcards.platform != SOURCE:
         # The truth lies where the first scan lies, so it takes its transform, errors included.
         registered = "rescan" if wildcards.scan == "rescan" else "scan"
@@ -182,6 +200,29 @@ def scan_to_fit(wildcards):
             scan=registered, subject=wildcards.subject, platform=wildcards.platform
         )
     return files
+
+
+def sh_settings(wildcards):
+    """Settings of a scan's spherical harmonics: its platform may have a shell of its own."""
+    shell = PLATFORMS[wildcards.platform].get("shell")
+    return {**config["spherical_harmonics"], **({"shell": shell} if shell else {})}
+
+
+def validated():
+    """What must be there before anything expensive: a phantom is fit for use by construction."""
+    return [] if SIMULATED else [P.validation]
+
+
+def references(wildcards):
+    """What only a phantom knows of a target: its noise-free truth, and tissue."""
+    if not SIMULATED:
+        return {}
+    return {
+        "truth": P.sh.format(
+            scan="truth", subject=wildcards.subject, platform=wildcards.target
+        ),
+        "tissue": scan_of(wildcards.subject, SOURCE).tissue,
+    }
 
 
 def learners(wildcards):

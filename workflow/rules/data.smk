@@ -1,9 +1,50 @@
 # Reads: the phantom's parameters. Writes: bids/, a BIDS derivative with every scan of everybody, and
-# phantom/atlas.npz, which all people are made from.
+# phantom/atlas.npz, which all people are made from. Or reads a data set of the user's, and writes
+# validation.txt once nothing is wrong with it.
 
 first = Scan(P.bids, "{subject}", "{session}", "{acquisition}")
 noise_free = Scan(P.bids, "{subject}", "{session}", "{acquisition}", truth=True)
 repeat = Scan(P.bids, "{subject}", "{session}", "{acquisition}", run="2")
+
+
+rule validate_dataset:
+    input:
+        lambda w: [
+            file
+            for subject in SUBJECTS
+            for platform in [SOURCE, *TARGETS]
+            for file in vars(scan_of(subject, platform)).values()
+            if file
+        ],
+    output:
+        P.validation,
+    log:
+        P.log(P.validation),
+    benchmark:
+        P.benchmark(P.validation)
+    conda:
+        "../../envs/environment.yaml"
+    params:
+        version=version("validate_dataset"),
+        root=config["dataset"]["root"],
+        config=as_json(
+            {
+                key: config[key]
+                for key in (
+                    "dataset",
+                    "platforms",
+                    "source",
+                    "targets",
+                    "spherical_harmonics",
+                    "cross_validation",
+                )
+            }
+        ),
+    message:
+        "Look for what is wrong with {params.root}"
+    shell:
+        "python -m validate_dataset {params.root} --config {params.config:q}"
+        " --output {output} &> {log}"
 
 
 rule atlas:

@@ -4,11 +4,10 @@
 
 rule evaluate:
     input:
+        unpack(references),
         prediction=P.prediction,
         measured=P.sh.format(scan="scan", subject="{subject}", platform="{target}"),
         mask=brains_to_score,
-        truth=P.sh.format(scan="truth", subject="{subject}", platform="{target}"),
-        tissue=lambda w: scan_of(w.subject, SOURCE).tissue,
         manifest=P.manifest,
     output:
         scores=P.scores,
@@ -24,14 +23,15 @@ rule evaluate:
     params:
         version=version("evaluate"),
         family=lambda w: METHODS[w.method]["family"],
+        references=lambda w: options(references(w)),
     message:
         "Score {wildcards.method} on {wildcards.target} of {wildcards.subject}"
     shell:
         "python -m evaluate --method {wildcards.method} --family {params.family}"
         " --target {wildcards.target} --fold {wildcards.fold} --seed {wildcards.seed}"
         " --subject {wildcards.subject} --prediction {input.prediction}"
-        " --measured {input.measured} --mask {input.mask} --truth {input.truth}"
-        " --tissue {input.tissue} --manifest {input.manifest} --output {output.scores}"
+        " --measured {input.measured} --mask {input.mask} {params.references}"
+        " --manifest {input.manifest} --output {output.scores}"
         " --slice {output.slice} &> {log}"
 
 

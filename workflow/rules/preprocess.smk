@@ -4,6 +4,7 @@
 
 rule register:
     input:
+        validated(),
         fixed=lambda w: scan_of(w.subject, SOURCE).dwi,
         fixed_bval=lambda w: scan_of(w.subject, SOURCE).bval,
         moving=lambda w: scan_of(w.subject, w.platform, w.scan).dwi,
@@ -29,6 +30,7 @@ rule register:
 
 rule spherical_harmonics:
     input:
+        validated(),
         unpack(scan_to_fit),
     output:
         sh=P.sh,
@@ -47,7 +49,7 @@ rule spherical_harmonics:
             f"--transform {input.transform}" if "transform" in input.keys() else ""
         ),
         interpolation=config["registration"]["interpolation"],
-        settings=as_json(config["spherical_harmonics"]),
+        settings=lambda w: as_json(sh_settings(w)),
     message:
         "Fit spherical harmonics to {wildcards.platform} of {wildcards.subject} ({wildcards.scan})"
     shell:

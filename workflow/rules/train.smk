@@ -16,7 +16,7 @@ rule train:
     benchmark:
         P.benchmark(P.model)
     wildcard_constraints:
-        method="|".join(TRAINED),
+        method=one_of(TRAINED),
     # Before anything short, which then fills the gaps between the long ones.
     priority: 1
     conda:
@@ -45,7 +45,7 @@ use rule train as fit with:
         weights=P.weights,
         card=P.card,
     wildcard_constraints:
-        method="|".join(name for name in MODELLED if name not in TRAINED),
+        method=one_of(name for name in MODELLED if name not in TRAINED),
     resources:
         gpu=0,
     message:
@@ -65,7 +65,7 @@ rule predict:
     benchmark:
         P.benchmark(P.prediction)
     wildcard_constraints:
-        method="|".join(MODELLED),
+        method=one_of(MODELLED),
     conda:
         "../../envs/environment.yaml"
     resources:
@@ -92,7 +92,7 @@ rule copy_scan:
     log:
         P.log(P.prediction),
     wildcard_constraints:
-        method="|".join(SCANNED),
+        method=one_of(SCANNED),
     conda:
         "../../envs/environment.yaml"
     message:

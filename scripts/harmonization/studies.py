@@ -1,0 +1,138 @@
+"""Scans in a BIDS derivative data set: found by the entities in their names, never by luck.
+
+Read by the Snakefile, so it imports nothing heavy.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harmonization.files import InputError
+
+# Keys of a platform in the configuration, and the BIDS entities they choose by.
+ENTITIES = {
+    "session": "ses",
+    "acquisition": "acq",
+    "direction": "dir",
+    "run": "run",
+    "description": "desc",
+}
+IMAGES = (".nii.gz", ".nii")
+
+
+@dataclass(frozen=True)
+class FoundScan:
+    """Files of one scan; a sidecar may be missing."""
+
+    dwi: str
+    bval: str
+    bvec: str
+    mask: str
+    sidecar: str | None
+
+
+def choose_subjects(root: Path, wanted: int | list[str]) -> list[str]:
+    """Labels of the subjects `wanted` of a data set: those listed, or the first so many.
+
+    Raises
+    ------
+    InputError
+        If the folder does not exist, or has no such subject or not so many.
+    """
+    if not root.is_dir():
+        raise InputError(f"{root}: no such folder; change dataset.root")
+    subjects = sorted(p.name.removeprefix("sub-") for p in root.glob("sub-*") if p.is_dir())
+    if not subjects:
+        raise InputError(f"{root}: no folder sub-<label> in it; give the root of a BIDS data set")
+    if isinstance(wanted, int):
+        if wanted > len(subjects):
+            raise InputError(
+                f"{root}: holds {len(subjects)} subjects, dataset.subjects asks for {wanted}"
+            )
+        return subjects[:wanted]
+    if unknown := [subject for subject in wanted if subject not in subjects]:
+        raise InputError(
+            f"{root}/sub-{unknown[0]}: no such folder; copy it or change dataset.subjects"
+        )
+    return wanted
+
+
+def find_scan(root: Path, subject: str, name: str, platform: dict[str, Any]) -> FoundScan:
+    """Find the scan of a subject on a platform.
+
+    Parameters
+    ----------
+    root : Path
+        Of the data set.
+    subject : str
+        Label.
+    name : str
+        Of the platform, for messages.
+    platform : dict
+        What the configuration says of it: the values of `ENTITIES` that its files have. Entities
+        that are left out may have any value, as long as only one scan fits.
+
+    Raises
+    ------
+    InputError
+        If no scan fits, several do, or the scan has no gradient tables or brain mask.
+    """
+    wanted = {ENTITIES[key]: platform[key] for key in ENTITIES if key in platform}
+    folder = root / f"sub-{subject}"
+    files = sorted(p for p in folder.rglob("*") if p.parent.name == "dwi" and p.is_file())
+    asked = " ".join(f"{entity}-{value}" for entity, value in wanted.items()) or "any entities"
+    scans = [p for p in _with_suffix(files, "dwi") if wanted.items() <= entities_of(p).items()]
+    if not scans:
+        raise InputError(
+            f"{folder}: no scan on platform {name} ({asked}); add it, leave the subject out "
+            f"(dataset.subjects) or change platforms.{name}"
+        )
+    if len(scans) > 1:
+        raise InputError(
+            f"{scans[0]}: platform {name} ({asked}) fits {scans[1].name} as well; name more "
+            f"entities under platforms.{name}"
+        )
+    scan = scans[0]
+    tables = {kind: _companion(scan, kind) for kind in ("bval", "bvec")}
+    alike = _without_description(scan)
+    masks = [p for p in _with_suffix(files, "mask") if _without_description(p) == alike]
+    if not masks:
+        raise InputError(f"{scan}: has no brain mask (..._desc-brain_mask.nii.gz); make one")
+    if len(masks) > 1:
+        raise InputError(f"{masks[0]}: {masks[1].name} is a mask of the same scan; keep one")
+    sidecar = scan.with_name(_stem(scan) + ".json")
+    return FoundScan(
+        dwi=str(scan),
+        **tables,
+        mask=str(masks[0]),
+        sidecar=str(sidecar) if sidecar.exists() else None,
+    )
+
+
+def entities_of(path: Path) -> dict[str, str]:
+    """BIDS entities in the name of a file: ``ses``, ``acq`` and so on."""
+    parts = (part.split("-", 1) for part in _stem(path).split("_"))
+    return {part[0]: part[1] for part in parts if len(part) == 2}
+
+
+def _without_description(path: Path) -> dict[str, str]:
+    return {entity: value for entity, value in entities_of(path).items() if entity != "desc"}
+
+
+def _stem(path: Path) -> str:
+    return path.name.split(".")[0]
+
+
+def _with_suffix(files: list[Path], suffix: str) -> list[Path]:
+    return [p for p in files if p.name.endswith(tuple(f"_{suffix}{end}" for end in IMAGES))]
+
+
+def _companion(scan: Path, kind: str) -> str:
+    """Gradient table of a scan: ``.bval`` or, as other tools write, ``.bvals``."""
+    candidates = [scan.with_name(f"{_stem(scan)}.{end}") for end in (kind, f"{kind}s")]
+    found = [p for p in candidates if p.exists()]
+    if not found:
+        raise InputError(f"{candidates[0]}: no such file, nor .{kind}s; copy it beside the scan")
+    if len(found) > 1:
+        raise InputError(f"{found[0]}: {found[1].name} lies beside it; keep the right one")
+    return str(found[0])

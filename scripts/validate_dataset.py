@@ -1,0 +1,51 @@
+"""Look for everything that is wrong with a BIDS data set, and say what to do about it."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+import yaml
+
+from harmonization.configuration import check_run, merge
+from harmonization.files import InputError, run_command, write_text
+from harmonization.validation import validate_dataset
+
+ROOT = Path(__file__).parent.parent
+# What tells a phantom's first scans from the rest of its data set.
+FIRST_SCAN = {"run": "1", "description": "preproc"}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("root", type=Path, help="of the data set")
+    parser.add_argument("--config", required=True, help="of the run: a YAML file, or JSON")
+    parser.add_argument("--output", type=Path, help="written if nothing is wrong")
+    args = parser.parse_args()
+
+    default = yaml.safe_load((ROOT / "config/config.yaml").read_text())
+    config = check_run(merge(default, read_changes(args.config)), ROOT)
+    if config["dataset"]["kind"] == "phantom":
+        config["platforms"] = {n: {**p, **FIRST_SCAN} for n, p in config["platforms"].items()}
+    problems = validate_dataset(config, args.root)
+    if problems:
+        print("\n".join(problems), file=sys.stderr)
+        raise InputError(f"{args.root}: {len(problems)} problem{'s' * (len(problems) > 1)}, above")
+    verdict = f"{args.root}: every scan that the run uses is fit for use"
+    print(verdict)
+    if args.output:
+        write_text(args.output, verdict + "\n")
+
+
+def read_changes(config: str) -> dict:
+    """Configuration of a run from a file, or from JSON as the workflow gives it."""
+    if config.startswith("{"):
+        return json.loads(config)
+    try:
+        return yaml.safe_load(Path(config).read_text()) or {}
+    except yaml.YAMLError as error:
+        raise InputError(f"{config}: not valid YAML ({error})") from None
+
+
+if __name__ == "__main__":
+    run_command(main)
