@@ -17,6 +17,11 @@ setup: .venv/installed
 .venv/installed: envs/requirements.txt envs/setup.sh
 	@sh envs/setup.sh $(PYTHON)
 
+# The BIDS validator: only the tests need it.
+.venv/installed-for-tests: .venv/installed envs/requirements-test.txt
+	@$(BIN)/python -m pip install --disable-pip-version-check --quiet -r envs/requirements-test.txt
+	@touch $@
+
 results: setup
 	@$(BIN)/snakemake --cores $(CORES) --scheduler greedy --rerun-incomplete \
 		--show-failed-logs --quiet host reason
@@ -39,10 +44,10 @@ effects: setup
 		--metrics $(foreach e,none $(EFFECTS) all,results/effect_$(e)/metrics.csv) \
 		--output results/effects.csv
 
-test: setup
+test: .venv/installed-for-tests
 	@$(BIN)/python -m pytest -m "not slow"
 
-test-all: setup
+test-all: .venv/installed-for-tests
 	@$(BIN)/python -m pytest
 
 lint: setup

@@ -202,6 +202,30 @@ def test_registration_without_b0_is_refused(command, scan, tmp_path):
     assert not options["output"].exists()
 
 
+@pytest.mark.parametrize("accepted", [False, True])
+def test_a_scan_that_did_not_register_stops_unless_accepted(command, tmp_path, accepted):
+    """A head and another one that is a third longer."""
+    rng = np.random.default_rng(5)
+    image = np.zeros((24, 24, 24), np.float32)
+    image[4:20, 4:20, 4:20] = 100 + 50 * rng.random((16, 16, 16))
+    bval = tmp_path / "b0.bval"
+    bval.write_text("0")
+    write_image(tmp_path / "fixed.nii", image[..., None], AFFINE)
+    write_image(tmp_path / "moving.nii", image[..., None], AFFINE @ np.diag([1.35, 1, 1, 1]))
+    options = {
+        "fixed": [tmp_path / "fixed.nii", bval],
+        "moving": [tmp_path / "moving.nii", bval],
+        "model": "affine",
+        "output": tmp_path / "transform.txt",
+    }
+    flags = ["--accept-implausible"] if accepted else []
+    status, error = command("register", options, *flags)
+    assert f"{tmp_path / 'moving.nii'}: did not register to" in error
+    assert "stretches the head" in error
+    assert status == (0 if accepted else 1)
+    assert options["output"].exists() == accepted
+
+
 @pytest.fixture
 def model(tmp_path):
     """Folder of an untrained network for images of order 4."""

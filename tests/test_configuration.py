@@ -14,7 +14,7 @@ from harmonization.files import InputError
 from harmonization.folds import parts_of_fold
 
 EMBEDDED = yaml.safe_load((ROOT / "config/config.yaml").read_text())
-RUNS = ["config", "phantom", "tuning"]
+RUNS = ["config", "phantom", "tuning", "paper"]
 METHODS = sorted(path.stem for path in (ROOT / "config/methods").glob("*.yaml"))
 
 
@@ -26,6 +26,10 @@ def read_run(config):
 @pytest.mark.parametrize("run", RUNS)
 def test_the_configurations_in_the_repository_are_valid(run):
     config = merge(EMBEDDED, yaml.safe_load((ROOT / f"config/{run}.yaml").read_text()))
+    if config["dataset"]["kind"] != "phantom":
+        with pytest.raises(InputError, match=r"dataset.root: kind \w+ needs the data set's folder"):
+            read_run(config)
+        config["dataset"]["root"] = "somewhere"
     assert set(config["methods"]) <= set(read_run(config))
 
 

@@ -18,7 +18,7 @@ from harmonization.grids import (
 from harmonization.phantom.acquisition import acquire
 from harmonization.phantom.parameters import read_parameters
 from harmonization.phantom.people import Person
-from harmonization.registration import register
+from harmonization.registration import implausible, register
 
 PARAMETERS = read_parameters(ROOT / "config/travelling_heads.yaml")
 
@@ -40,6 +40,40 @@ def test_a_known_pose_is_found_to_half_a_voxel(atlas, target, voxel):
     assert before.mean() > 1.0
     assert error.mean() < voxel / 2
     assert error.max() < 1.2
+
+
+def test_a_slab_of_five_slices_registers(atlas):
+    """Shrunk to a single slice, this one once fitted at a right angle."""
+    person = Person(atlas, PARAMETERS, 2019, "03")
+    source = acquire(person, "ge_st", "scan", [], (20.0, 12.0))
+    moved = acquire(person, "connectom_sa", "scan", [], (20.0, 26.4))
+    found = register(
+        source.signal.mean(axis=-1), source.affine, moved.signal.mean(axis=-1), moved.affine
+    )
+    true = moved.pose @ np.linalg.inv(source.pose)
+    brain = points_of_mask(source.mask, source.affine)
+    error = np.linalg.norm(transform_points(found, brain) - transform_points(true, brain), axis=1)
+    assert error.max() < 2.4
+    assert implausible(found) is None
+
+
+@pytest.mark.parametrize(
+    ("angles", "scale", "finding"),
+    [
+        ((0, 0, 0), (1, 1, 1), None),
+        ((5, -10, 15), (1.04, 0.97, 1.0), None),
+        ((0, 0, 0), (1.15, 1, 1), "stretches the head by factors of 1.15, 1.00, 1.00"),
+        ((10, 20, 30), (1, 1, 0.85), "stretches the head"),
+        ((0, 0, 45), (1, 1, 1), "turns the head by 45 degrees"),
+    ],
+)
+def test_a_transform_no_head_can_undergo_is_told(angles, scale, finding):
+    transform = np.eye(4)
+    transform[:3, :3] = Rotation.from_euler("xyz", angles, degrees=True).as_matrix() @ np.diag(
+        scale
+    )
+    found = implausible(transform)
+    assert (found is None) if finding is None else found.startswith(finding)
 
 
 def test_directions_turn_with_the_head_and_ignore_scale():

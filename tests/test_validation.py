@@ -487,7 +487,7 @@ def too_few_subjects(s):
     shutil.rmtree(s.root / "sub-c")
 
 
-@corruption("bids", "give the root of a BIDS data set")
+@corruption("bids", "no folder sub-<label> in it; give the data set's root")
 def not_a_data_set(s):
     for subject in "abc":
         shutil.rmtree(s.root / f"sub-{subject}")

@@ -111,7 +111,7 @@ def write_table(path: str | Path, **columns: list[str]) -> None:
 def write_dataset_description(root: str | Path, name: str, generator: dict[str, Any]) -> None:
     """Write ``dataset_description.json`` and ``.bidsignore`` at the `root` of a derivative."""
     # Gradient tables with a desc- entity are valid by the standard but not by its validator.
-    write_text(Path(root) / ".bidsignore", "*_desc-*_dwi.bval\n*_desc-*_dwi.bvec\n")
+    write_text(Path(root) / ".bidsignore", "*_dwi.bval\n*_dwi.bvec\n")
     write_json(
         Path(root) / "dataset_description.json",
         {

@@ -147,17 +147,21 @@ def check_run(config: Settings, root: Path) -> Settings:
             f"configuration: cross_validation.validation_subjects: nobody of {subjects} subjects "
             "is left to train on"
         )
-    if config["dataset"]["kind"] == "bids":
-        if config["dataset"]["root"] is None:
-            raise InputError("configuration: dataset.root: kind bids needs the data set's folder")
+    kind = config["dataset"]["kind"]
+    if kind != "phantom" and config["dataset"]["root"] is None:
+        raise InputError(f"configuration: dataset.root: kind {kind} needs the data set's folder")
+    if kind == "bids":
         return config
-    if isinstance(wanted, list):
-        raise InputError("configuration: dataset.subjects: of a phantom, give a number")
     for name, platform in config["platforms"].items():
         if missing := {"session", "acquisition"} - set(platform):
             raise InputError(
-                f"configuration: platforms.{name}: a phantom needs {' and '.join(sorted(missing))}"
+                f"configuration: platforms.{name}: kind {kind} needs "
+                f"{' and '.join(sorted(missing))}"
             )
+    if kind == "mushac":
+        return config
+    if isinstance(wanted, list):
+        raise InputError("configuration: dataset.subjects: of a phantom, give a number")
     if config["spherical_harmonics"]["shell"] not in config["dataset"]["shells"]:
         raise InputError(
             f"configuration: spherical_harmonics.shell: {config['spherical_harmonics']['shell']} "
@@ -189,7 +193,7 @@ def read_methods(config: Settings, root: Path) -> dict[str, Settings]:
             continue
         settings = merge(_read_method(name, root), config["overrides"].get(name, {}))
         settings = check(settings, root / "workflow/schemas/method.schema.yaml", f"method {name}")
-        if "scan" in settings and config["dataset"]["kind"] == "bids":
+        if "scan" in settings and config["dataset"]["kind"] != "phantom":
             raise InputError(
                 f"configuration: methods: '{name}' is a scan that only a phantom has; leave it out"
             )

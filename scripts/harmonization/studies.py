@@ -39,11 +39,16 @@ def choose_subjects(root: Path, wanted: int | list[str]) -> list[str]:
     InputError
         If the folder does not exist, or has no such subject or not so many.
     """
+    return choose(root, "sub-", wanted)
+
+
+def choose(root: Path, prefix: str, wanted: int | list[str]) -> list[str]:
+    """Subjects `wanted` of a data set whose folders are named by label after `prefix`."""
     if not root.is_dir():
         raise InputError(f"{root}: no such folder; change dataset.root")
-    subjects = sorted(p.name.removeprefix("sub-") for p in root.glob("sub-*") if p.is_dir())
+    subjects = sorted(p.name.removeprefix(prefix) for p in root.glob(f"{prefix}*") if p.is_dir())
     if not subjects:
-        raise InputError(f"{root}: no folder sub-<label> in it; give the root of a BIDS data set")
+        raise InputError(f"{root}: no folder {prefix}<label> in it; give the data set's root")
     if isinstance(wanted, int):
         if wanted > len(subjects):
             raise InputError(
@@ -52,7 +57,7 @@ def choose_subjects(root: Path, wanted: int | list[str]) -> list[str]:
         return subjects[:wanted]
     if unknown := [subject for subject in wanted if subject not in subjects]:
         raise InputError(
-            f"{root}/sub-{unknown[0]}: no such folder; copy it or change dataset.subjects"
+            f"{root}/{prefix}{unknown[0]}: no such folder; copy it or change dataset.subjects"
         )
     return wanted
 

@@ -13,9 +13,10 @@ from snakemake.exceptions import WorkflowError
 from harmonization.configuration import check_run, code_version, read_methods
 from harmonization.files import InputError
 from harmonization.folds import parts_of_fold
+from harmonization.mushac import released_scan
 from harmonization.paths import RunPaths, Scan
 from harmonization.phantom.parameters import check_dataset, read_parameters
-from harmonization.studies import choose_subjects, find_scan
+from harmonization.studies import choose, find_scan
 
 # Jobs find the Python that runs Snakemake, for one pinned environment runs everything, and the
 # commands as modules, wherever the working directory lies; nothing in it can stand in for them.
@@ -28,14 +29,15 @@ os.environ.update(
 try:
     config.update(check_run(config, ROOT))
     METHODS = read_methods(config, ROOT)
-    SIMULATED = config["dataset"]["kind"] == "phantom"
+    KIND, wanted = config["dataset"]["kind"], config["dataset"]["subjects"]
+    SIMULATED = KIND == "phantom"
     if SIMULATED:
         check_dataset(config, read_parameters(ROOT / config["dataset"]["parameters"]))
-        SUBJECTS = [f"{n:02d}" for n in range(1, config["dataset"]["subjects"] + 1)]
+        SUBJECTS = [f"{n:02d}" for n in range(1, wanted + 1)]
     else:
-        SUBJECTS = choose_subjects(
-            Path(config["dataset"]["root"]), config["dataset"]["subjects"]
-        )
+        DATA = Path(config["dataset"]["root"])
+        prefix = "sub-" if KIND == "bids" else ""
+        SUBJECTS = choose(DATA, prefix, wanted)
 except InputError as error:
     raise WorkflowError(str(error)) from None
 
@@ -85,14 +87,18 @@ def version(command):
     return code_version(SCRIPTS / f"{command}.py")
 
 
+def found(find, subject, platform):
+    """What `find` finds of a scan in the user's data."""
+    try:
+        return find(DATA, subject, platform, PLATFORMS[platform])
+    except InputError as error:
+        raise WorkflowError(str(error)) from None
+
+
 def scan_of(subject, platform, scan="scan"):
     """Files of a subject's scan on a platform."""
-    if not SIMULATED:
-        root = Path(config["dataset"]["root"])
-        try:
-            return find_scan(root, subject, platform, PLATFORMS[platform])
-        except InputError as error:
-            raise WorkflowError(str(error)) from None
+    if KIND == "bids":
+        return found(find_scan, subject, platform)
     return Scan(
         P.bids,
         subject,
@@ -200,6 +206,20 @@ def scan_to_fit(wildcards):
             scan=registered, subject=wildcards.subject, platform=wildcards.platform
         )
     return files
+
+
+def released(wildcards):
+    """Files of a scan in the released tree of the cross-scanner database."""
+    return found(released_scan, wildcards.subject, platform_of(wildcards))
+
+
+def scans_to_validate(wildcards):
+    """All files of the scans that the run uses, and for an import the data set's description."""
+    scans = [scan_of(s, platform) for s in SUBJECTS for platform in [SOURCE, *TARGETS]]
+    if KIND == "bids":
+        return [file for scan in scans for file in vars(scan).values() if file]
+    files = [file for scan in scans for file in [*scan.series.values(), scan.mask]]
+    return [P.dataset_description, *files]
 
 
 def sh_settings(wildcards):

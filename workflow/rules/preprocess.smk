@@ -20,11 +20,17 @@ rule register:
     params:
         version=version("register"),
         model=config["registration"]["model"],
+        accept=(
+            "--accept-implausible"
+            if config["registration"]["accept_implausible"]
+            else ""
+        ),
     message:
         "Register {wildcards.platform} of {wildcards.subject} to {SOURCE}"
     shell:
         "python -m register --fixed {input.fixed} {input.fixed_bval}"
         " --moving {input.moving} {input.moving_bval} --model {params.model}"
+        " {params.accept}"
         " --output {output} &> {log}"
 
 

@@ -1,0 +1,83 @@
+"""Bring one scan of the released cross-scanner database into the BIDS data set.
+
+Its series end with b=0 volumes of other echo or repetition times: these are dropped, and named.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+
+from harmonization.bids import B0_THRESHOLD, read_gradients, write_gradients
+from harmonization.files import InputError, run_command, write_json
+from harmonization.images import read_image, write_image
+
+MANUFACTURERS = {"ge": "GE", "prisma": "Siemens", "connectom": "Siemens"}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    for name in ("from-dwi", "from-mask", "from-bval", "from-bvec"):
+        parser.add_argument(f"--{name}", type=Path, required=True)
+    parser.add_argument("--from-echo-times", type=Path, required=True, help="of every volume, ms")
+    parser.add_argument("--from-repetition-times", type=Path, required=True, help="likewise")
+    parser.add_argument("--scanner", required=True)
+    for name in ("dwi", "bval", "bvec", "sidecar", "mask"):
+        parser.add_argument(f"--{name}", type=Path, required=True, help="written")
+    args = parser.parse_args()
+
+    data, affine = read_image(args.from_dwi)
+    mask, mask_affine = read_image(args.from_mask)
+    bvals, directions = read_gradients(args.from_bval, args.from_bvec, affine)
+    volumes = data.shape[-1]
+    echo_times, repetition_times = (
+        read_times(path, volumes) for path in (args.from_echo_times, args.from_repetition_times)
+    )
+    if len(bvals) != volumes:
+        raise InputError(f"{args.from_bval}: {len(bvals)} b-values for {volumes} volumes")
+    timing = np.stack([echo_times, repetition_times], axis=1)
+    weighted = bvals > B0_THRESHOLD
+    kinds = np.unique(timing[weighted], axis=0)
+    if len(kinds) != 1:
+        raise InputError(
+            f"{args.from_echo_times}: diffusion-weighted volumes have {len(kinds)} echo or "
+            "repetition times, not one; split the series"
+        )
+    kept = (timing == kinds[0]).all(axis=1)
+    for volume in np.flatnonzero(~kept):
+        print(
+            f"{args.from_dwi}: dropped volume {volume}, b={bvals[volume]:g}, "
+            f"TE {echo_times[volume]:g} ms, TR {repetition_times[volume]:g} ms"
+        )
+    if not (kept & ~weighted).any():
+        raise InputError(
+            f"{args.from_bval}: no b=0 volume has the echo and repetition time of the weighted ones"
+        )
+    write_image(args.dwi, data[..., kept], affine)
+    write_gradients(args.bval, args.bvec, bvals[kept], directions[kept], affine)
+    write_image(args.mask, (mask > 0).astype(np.uint8), mask_affine)
+    echo_time, repetition_time = map(float, kinds[0])
+    sidecar = {
+        "EchoTime": echo_time / 1000,
+        "RepetitionTime": repetition_time / 1000,
+        "MagneticFieldStrength": 3,
+        "SkullStripped": False,
+    }
+    if args.scanner in MANUFACTURERS:
+        sidecar["Manufacturer"] = MANUFACTURERS[args.scanner]
+    write_json(args.sidecar, sidecar)
+
+
+def read_times(path: Path, volumes: int) -> np.ndarray:
+    """Times of all volumes, ms; refused unless there are as many."""
+    try:
+        times = np.loadtxt(path, ndmin=1).ravel()
+    except ValueError as error:
+        raise InputError(f"{path}: not a table of numbers ({error}); copy it anew") from None
+    if len(times) != volumes:
+        raise InputError(f"{path}: {len(times)} times for {volumes} volumes; copy it anew")
+    return times
+
+
+if __name__ == "__main__":
+    run_command(main)

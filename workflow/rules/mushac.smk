@@ -1,0 +1,40 @@
+# Reads: the released tree of the cross-scanner database (Tax 2019). Writes: bids/, a BIDS derivative
+# with the scans that the run uses; their logs name the volumes that were dropped.
+
+first = Scan(P.bids, "{subject}", "{session}", "{acquisition}")
+
+
+rule describe_import:
+    output:
+        P.dataset_description,
+    log:
+        P.log(P.dataset_description),
+    conda:
+        "../../envs/environment.yaml"
+    params:
+        version=version("describe_import"),
+    message:
+        "Describe the imported data set"
+    shell:
+        "python -m describe_import --output {output} &> {log}"
+
+
+rule import_scan:
+    input:
+        unpack(released),
+    output:
+        **{role: first.series[role] for role in ("dwi", "bval", "bvec", "sidecar")},
+        mask=first.mask,
+    log:
+        P.log(first.dwi),
+    conda:
+        "../../envs/environment.yaml"
+    params:
+        version=version("import_scan"),
+        released=lambda w, input: options({f"from_{k}": v for k, v in input.items()}),
+        files=lambda w, output: options(output),
+    message:
+        "Import {wildcards.acquisition} of {wildcards.subject} from {wildcards.session}"
+    shell:
+        "python -m import_scan {params.released} --scanner {wildcards.session}"
+        " {params.files} &> {log}"
