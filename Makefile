@@ -1,6 +1,6 @@
 # make results   set up where needed, then the embedded run: tables and figures
 # make test      set up where needed, then the tests; make test-all adds the slow ones
-# make effects   how much of each scanner effect of the phantom a linear map undoes; 20 minutes
+# make effects   how much of each scanner effect of the phantom a linear map undoes; half an hour
 # make lock      resolve envs/requirements.in into exact pins anew
 
 PYTHON ?= python3
