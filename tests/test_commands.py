@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from scipy.spatial.transform import Rotation
 
-from harmonization.bids import write_gradients
+from harmonization.bids import read_gradients, write_gradients
 from harmonization.files import read_json
 from harmonization.images import read_image, write_image
 from harmonization.models import save_model
@@ -60,6 +61,30 @@ def test_a_scan_is_fitted_and_its_sidecar_states_the_conventions(command, scan):
     sidecar = read_json(scan["sh-sidecar"])
     assert (sidecar["basis"], sidecar["legacy"]) == ("descoteaux07", False)
     assert {key: sidecar[key] for key in SH} == SH
+
+
+@pytest.mark.parametrize("flipped", [(0,), (1,), (0, 2), (0, 1, 2)])
+@pytest.mark.parametrize("turn", [(0, 0, 0), (25, -15, 40)])
+def test_a_head_has_the_same_coefficients_however_it_is_stored(command, scan, flipped, turn):
+    """Voxels in another order or an oblique grid: directions in the world stay what they are."""
+    oblique = np.eye(4)
+    oblique[:3, :3] = Rotation.from_euler("xyz", turn, degrees=True).as_matrix()
+    data, affine = read_image(scan["dwi"])
+    mask, _ = read_image(scan["mask"])
+    bvals, directions = read_gradients(scan["bval"], scan["bvec"], affine)
+    stored = {}
+    for name, axes in (("plain", ()), ("flipped", flipped)):
+        reorder = np.eye(4)
+        for axis in axes:
+            reorder[axis, axis] = -1
+            reorder[axis, 3] = data.shape[axis] - 1
+        new = oblique @ affine @ reorder
+        write_image(scan["dwi"], np.flip(data, axes), new)
+        write_image(scan["mask"], np.flip(mask, axes), new)
+        write_gradients(scan["bval"], scan["bvec"], bvals, directions, new)
+        assert command("fit_sh", scan) == (0, "")
+        stored[name] = np.flip(read_image(scan["sh"])[0], axes)
+    np.testing.assert_allclose(stored["flipped"], stored["plain"], atol=2e-5)
 
 
 def test_the_signal_itself_is_the_other_representation(command, scan):
