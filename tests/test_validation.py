@@ -685,6 +685,15 @@ def test_a_label_is_not_matched_by_its_beginning(study):
         find_scan(study.root, "b", "new", {"session": "prism"})
 
 
+def test_hidden_folders_are_no_subjects(study):
+    root = study.root.parent / "released"
+    for name in (".git", "__MACOSX", "B", "A"):
+        (root / name).mkdir(parents=True)
+    assert choose_subjects(root, 2, prefix="") == ["A", "B"]
+    with pytest.raises(InputError, match="holds 2 subjects, dataset.subjects asks for 3"):
+        choose_subjects(root, 3, prefix="")
+
+
 def test_subjects_are_the_first_or_those_listed(study):
     assert choose_subjects(study.root, 2) == ["a", "b"]
     assert choose_subjects(study.root, ["c", "a"]) == ["c", "a"]

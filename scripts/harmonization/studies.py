@@ -31,22 +31,26 @@ class FoundScan:
     sidecar: str | None
 
 
-def choose_subjects(root: Path, wanted: int | list[str]) -> list[str]:
+def choose_subjects(root: Path, wanted: int | list[str], prefix: str = "sub-") -> list[str]:
     """Labels of the subjects `wanted` of a data set: those listed, or the first so many.
+
+    Parameters
+    ----------
+    root : Path
+        Of the data set, with a folder for each subject: its label after `prefix`.
+    wanted : int or list of str
+    prefix : str
 
     Raises
     ------
     InputError
         If the folder does not exist, or has no such subject or not so many.
     """
-    return choose(root, "sub-", wanted)
-
-
-def choose(root: Path, prefix: str, wanted: int | list[str]) -> list[str]:
-    """Subjects `wanted` of a data set whose folders are named by label after `prefix`."""
     if not root.is_dir():
         raise InputError(f"{root}: no such folder; change dataset.root")
-    subjects = sorted(p.name.removeprefix(prefix) for p in root.glob(f"{prefix}*") if p.is_dir())
+    labels = (p.name.removeprefix(prefix) for p in root.glob(f"{prefix}*") if p.is_dir())
+    # BIDS labels have letters and digits only, which leaves out hidden folders and the like.
+    subjects = sorted(label for label in labels if label.isalnum())
     if not subjects:
         raise InputError(f"{root}: no folder {prefix}<label> in it; give the data set's root")
     if isinstance(wanted, int):

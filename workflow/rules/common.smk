@@ -16,7 +16,7 @@ from harmonization.folds import parts_of_fold
 from harmonization.mushac import released_scan
 from harmonization.paths import RunPaths, Scan
 from harmonization.phantom.parameters import check_dataset, read_parameters
-from harmonization.studies import choose, find_scan
+from harmonization.studies import choose_subjects, find_scan
 
 # Jobs find the Python that runs Snakemake, for one pinned environment runs everything, and the
 # commands as modules, wherever the working directory lies; nothing in it can stand in for them.
@@ -37,7 +37,7 @@ try:
     else:
         DATA = Path(config["dataset"]["root"])
         prefix = "sub-" if KIND == "bids" else ""
-        SUBJECTS = choose(DATA, prefix, wanted)
+        SUBJECTS = choose_subjects(DATA, wanted, prefix)
 except InputError as error:
     raise WorkflowError(str(error)) from None
 
