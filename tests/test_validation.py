@@ -690,7 +690,7 @@ def test_hidden_folders_are_no_subjects(study):
     for name in (".git", "__MACOSX", "B", "A"):
         (root / name).mkdir(parents=True)
     assert choose_subjects(root, 2, prefix="") == ["A", "B"]
-    with pytest.raises(InputError, match="holds 2 subjects, dataset.subjects asks for 3"):
+    with pytest.raises(InputError, match=r"holds 2 subjects, dataset.subjects asks for 3"):
         choose_subjects(root, 3, prefix="")
 
 
