@@ -31,12 +31,14 @@ rule all:
         fitted_models(),
         P.metrics,
         expand(P.table, table="patch_mse", format=["csv", "tex", "html"]),
+        expand(P.table, table="registration", format=["csv", "html"]),
         expand(
             P.figure,
             figure=[
                 "platforms",
                 *(["learning_curves"] if TRAINED else []),
                 *expand("errors_{t}", t=TARGETS),
+                *expand("registration_{s}", s=SUBJECTS),
             ],
             format=["pdf", "png"],
         ),

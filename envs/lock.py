@@ -1,6 +1,6 @@
-"""Resolve requirements.in into exact pins: requirements.txt for pip, environment.yaml for conda.
+"""Resolve requirements.in into exact pins: requirements.txt for pip, two environments for conda.
 
-Both files come from one resolution, so they cannot differ. Run by ``make lock``, with the Python
+All files come from one resolution, so they cannot differ. Run by ``make lock``, with the Python
 that users shall have at least.
 """
 
@@ -12,6 +12,9 @@ from pathlib import Path
 HERE = Path(__file__).parent
 NOTE = "# Made by `make lock` from requirements.in; do not edit.\n"
 OLDEST_PYTHON = "3.11"
+CONDA_FORGE = ("conda-forge",)
+# FLIRT comes from FSL's own channel.
+FSL = ("https://fsl.fmrib.ox.ac.uk/fsldownloads/fslconda/public/", *CONDA_FORGE)
 
 
 def resolve(source: Path) -> list[str]:
@@ -31,17 +34,29 @@ def requirements(pins: list[str]) -> str:
     return NOTE + "".join(f"{pin}\n" for pin in pins)
 
 
-def environment(pins: list[str]) -> str:
-    """Text of environment.yaml: Python from conda, every package by the same pins from pip."""
-    head = "name: msp-harmonization\nchannels:\n  - conda-forge\ndependencies:\n"
-    lines = "".join(f"    - {pin}\n" for pin in pins)
-    return f"{NOTE}{head}  - python={OLDEST_PYTHON}\n  - pip\n  - pip:\n{lines}"
+def environment(
+    pins: list[str],
+    name: str = "msp-harmonization",
+    channels: tuple[str, ...] = CONDA_FORGE,
+    more: tuple[str, ...] = (),
+) -> str:
+    """Text of a conda environment: Python and `more` from conda, all else by the pins from pip."""
+    lines = [f"name: {name}", "channels:", *(f"  - {channel}" for channel in channels)]
+    lines += ["dependencies:", f"  - python={OLDEST_PYTHON}", *(f"  - {p}" for p in more)]
+    lines += ["  - pip", "  - pip:", *(f"    - {pin}" for pin in pins)]
+    return NOTE + "\n".join(lines) + "\n"
+
+
+def flirt_environment(pins: list[str]) -> str:
+    """Text of flirt.yaml: the environment with FSL's FLIRT, for the registration alone."""
+    return environment(pins, "msp-harmonization-flirt", FSL, ("fsl-flirt",))
 
 
 def main() -> None:
     pins = resolve(HERE / "requirements.in")
     (HERE / "requirements.txt").write_text(requirements(pins))
     (HERE / "environment.yaml").write_text(environment(pins))
+    (HERE / "flirt.yaml").write_text(flirt_environment(pins))
     print(f"{len(pins)} packages pinned")
 
 

@@ -6,22 +6,30 @@ from pathlib import Path
 
 import numpy as np
 
-from harmonization.bids import B0_THRESHOLD
-from harmonization.files import InputError, run_command, whole_file
-from harmonization.images import read_image
-from harmonization.registration import implausible, register
+from harmonization.bids import read_mean_b0
+from harmonization.files import InputError, run_command, whole_file, write_json
+from harmonization.flirt import register_by_flirt
+from harmonization.registration import assess, implausible, register
+
+PROGRAMS = {"dipy": register, "flirt": register_by_flirt}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--fixed", type=Path, nargs=2, required=True, metavar=("DWI", "BVAL"))
     parser.add_argument("--moving", type=Path, nargs=2, required=True, metavar=("DWI", "BVAL"))
+    parser.add_argument("--program", choices=PROGRAMS, required=True)
     parser.add_argument("--model", choices=["rigid", "affine"], required=True)
     parser.add_argument("--accept-implausible", action="store_true", help="go on, with a warning")
-    parser.add_argument("--output", type=Path, required=True, help="4 x 4, fixed to moving world")
+    parser.add_argument(
+        "--transform", type=Path, required=True, help="written: 4 x 4, fixed to moving world"
+    )
+    parser.add_argument("--quality", type=Path, required=True, help="written")
     args = parser.parse_args()
-    transform = register(*mean_b0(*args.fixed), *mean_b0(*args.moving), args.model)
-    if finding := implausible(transform):
+    images = *read_mean_b0(*args.fixed), *read_mean_b0(*args.moving)
+    transform = PROGRAMS[args.program](*images, args.model)
+    quality = assess(*images, transform)
+    if finding := implausible(quality):
         problem = f"{args.moving[0]}: did not register to {args.fixed[0]}: the result {finding}"
         if not args.accept_implausible:
             raise InputError(
@@ -29,17 +37,9 @@ def main() -> None:
                 "registration.accept_implausible"
             )
         print(f"warning: {problem}", file=sys.stderr)
-    with whole_file(args.output) as temporary:
+    with whole_file(args.transform) as temporary:
         np.savetxt(temporary, transform)
-
-
-def mean_b0(dwi: Path, bval: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Mean b=0 volume of a series, and its affine."""
-    chosen = np.flatnonzero(np.loadtxt(bval, ndmin=1) < B0_THRESHOLD)
-    if not len(chosen):
-        raise InputError(f"{bval}: no volume with b below {B0_THRESHOLD:g}; registration needs one")
-    data, affine = read_image(dwi, chosen)
-    return data.mean(axis=-1), affine
+    write_json(args.quality, quality)
 
 
 if __name__ == "__main__":

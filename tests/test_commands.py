@@ -218,13 +218,15 @@ def test_registration_without_b0_is_refused(command, scan, tmp_path):
     options = {
         "fixed": [scan["dwi"], scan["bval"]],
         "moving": [scan["dwi"], weighted],
+        "program": "dipy",
         "model": "rigid",
-        "output": tmp_path / "transform.txt",
+        "transform": tmp_path / "transform.txt",
+        "quality": tmp_path / "quality.json",
     }
     status, error = command("register", options)
     assert (status, len(error.splitlines())) == (1, 1)
     assert "weighted.bval: no volume with b below 50" in error
-    assert not options["output"].exists()
+    assert not options["transform"].exists()
 
 
 @pytest.mark.parametrize("accepted", [False, True])
@@ -240,15 +242,18 @@ def test_a_scan_that_did_not_register_stops_unless_accepted(command, tmp_path, a
     options = {
         "fixed": [tmp_path / "fixed.nii", bval],
         "moving": [tmp_path / "moving.nii", bval],
+        "program": "dipy",
         "model": "affine",
-        "output": tmp_path / "transform.txt",
+        "transform": tmp_path / "transform.txt",
+        "quality": tmp_path / "quality.json",
     }
     flags = ["--accept-implausible"] if accepted else []
     status, error = command("register", options, *flags)
     assert f"{tmp_path / 'moving.nii'}: did not register to" in error
     assert "stretches the head" in error
     assert status == (0 if accepted else 1)
-    assert options["output"].exists() == accepted
+    assert options["transform"].exists() == accepted
+    assert options["quality"].exists() == accepted
 
 
 @pytest.fixture

@@ -21,8 +21,11 @@ PINS = [
 def test_pip_and_conda_have_the_same_pins():
     assert (ROOT / "envs/requirements.txt").read_text() == lock.requirements(PINS)
     assert (ROOT / "envs/environment.yaml").read_text() == lock.environment(PINS)
+    assert (ROOT / "envs/flirt.yaml").read_text() == lock.flirt_environment(PINS)
     conda = yaml.safe_load((ROOT / "envs/environment.yaml").read_text())
     assert conda["dependencies"][-1]["pip"] == PINS
+    flirt = yaml.safe_load((ROOT / "envs/flirt.yaml").read_text())
+    assert flirt["dependencies"] == ["python=3.11", "fsl-flirt", *conda["dependencies"][1:]]
 
 
 def test_every_package_is_pinned_exactly_and_by_its_public_version():

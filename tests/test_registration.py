@@ -5,6 +5,7 @@ import pytest
 from conftest import ROOT
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.ndimage import gaussian_filter
 from scipy.spatial.transform import Rotation
 
 from harmonization.grids import (
@@ -18,7 +19,7 @@ from harmonization.grids import (
 from harmonization.phantom.acquisition import acquire
 from harmonization.phantom.parameters import read_parameters
 from harmonization.phantom.people import Person
-from harmonization.registration import implausible, register
+from harmonization.registration import assess, implausible, register, similarity
 
 PARAMETERS = read_parameters(ROOT / "config/travelling_heads.yaml")
 
@@ -54,7 +55,18 @@ def test_a_slab_of_five_slices_registers(atlas):
     brain = points_of_mask(source.mask, source.affine)
     error = np.linalg.norm(transform_points(found, brain) - transform_points(true, brain), axis=1)
     assert error.max() < 2.4
-    assert implausible(found) is None
+    quality = assess(
+        source.signal.mean(axis=-1), source.affine, moved.signal.mean(axis=-1), moved.affine, found
+    )
+    assert quality["similarity_after"] > quality["similarity_before"] + 0.1
+    assert implausible(quality) is None
+
+
+@pytest.fixture
+def head(rng):
+    """A smooth image, and its affine."""
+    image = gaussian_filter(rng.standard_normal((20, 22, 18)), 2)
+    return image - image.min(), np.diag([2.4, 2.4, 2.4, 1.0])
 
 
 @pytest.mark.parametrize(
@@ -62,18 +74,43 @@ def test_a_slab_of_five_slices_registers(atlas):
     [
         ((0, 0, 0), (1, 1, 1), None),
         ((5, -10, 15), (1.04, 0.97, 1.0), None),
-        ((0, 0, 0), (1.15, 1, 1), "stretches the head by factors of 1.15, 1.00, 1.00"),
-        ((10, 20, 30), (1, 1, 0.85), "stretches the head"),
+        ((0, 0, 0), (1.15, 1, 1), "stretches the head by 15%"),
+        ((10, 20, 30), (1, 1, 0.85), "stretches the head by 15%"),
         ((0, 0, 45), (1, 1, 1), "turns the head by 45 degrees"),
     ],
 )
-def test_a_transform_no_head_can_undergo_is_told(angles, scale, finding):
+def test_a_transform_no_head_can_undergo_is_told(head, angles, scale, finding):
     transform = np.eye(4)
     transform[:3, :3] = Rotation.from_euler("xyz", angles, degrees=True).as_matrix() @ np.diag(
         scale
     )
-    found = implausible(transform)
-    assert (found is None) if finding is None else found.startswith(finding)
+    quality = assess(*head, *head, transform)
+    if finding is None:
+        quality["similarity_after"] = quality["similarity_before"]
+    assert implausible(quality) == finding
+
+
+def test_a_scan_that_lies_further_off_than_before_did_not_register(head):
+    transform = np.eye(4)
+    transform[0, 3] = 12.0
+    quality = assess(*head, *head, transform)
+    assert quality["shift"] == pytest.approx(12)
+    assert quality["similarity_before"] == pytest.approx(2)
+    assert implausible(quality).startswith("makes the scans less alike (similarity 2.000 before")
+    there = transform.copy()
+    there[:3, 3] += head[1][:3, :3] @ head[0].shape
+    assert assess(*head, *head, there)["similarity_after"] == 1.0
+
+
+def test_similarity_knows_what_two_images_share(head, rng):
+    image, affine = head
+    noise = rng.standard_normal(image.shape)
+    same = similarity(image, affine, -3 * image, affine, np.eye(4))
+    other = similarity(image, affine, noise, affine, np.eye(4))
+    between = similarity(image, affine, image + 0.05 * noise, affine, np.eye(4))
+    assert same > 1.6  # another contrast is no other head
+    assert other < 1.06
+    assert other < between < same
 
 
 def test_directions_turn_with_the_head_and_ignore_scale():

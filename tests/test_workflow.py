@@ -89,11 +89,21 @@ def test_controls_bound_the_table(results):
 
 def test_tables_and_figures_are_there(results):
     figures = ["platforms", "learning_curves", *(f"errors_{target}" for target in TARGETS)]
+    figures += [f"registration_{subject}" for subject in ("01", "02", "03")]
     for figure in figures:
         assert (results / f"figures/{figure}.pdf").read_bytes().startswith(b"%PDF")
         assert (results / f"figures/{figure}.png").stat().st_size > 20_000
     assert r"\toprule" in (results / "tables/patch_mse.tex").read_text()
     assert "MSP (ESPCN)" in (results / "tables/patch_mse.html").read_text()
+
+
+def test_every_registration_is_in_the_table_and_made_the_scans_more_alike(results):
+    table = pd.read_csv(results / "tables/registration.csv", dtype={"subject": str})
+    scans = [(subject, target, "scan") for subject in ("01", "02", "03") for target in TARGETS]
+    scans += [("01", target, "rescan") for target in TARGETS]
+    assert list(zip(table["subject"], table["platform"], table["scan"], strict=True)) == scans
+    assert (table["similarity_after"] > table["similarity_before"] + 0.05).all()
+    assert "Similarity is the normalised" in (results / "tables/registration.html").read_text()
 
 
 def test_the_data_set_says_who_has_a_lesion_and_what_labels_mean(results):
@@ -201,6 +211,14 @@ def test_other_settings_of_a_method_train_only_what_they_touch(run, tmp_path):
     }
 
 
+def test_another_program_registers_all_targets_anew(run):
+    jobs = planned(run[0], "--config", "registration={program: flirt}")
+    registered = [job for job in jobs if job.startswith("Register")]
+    assert sorted(registered) == sorted(
+        f"Register {t} of {s} to ge_st" for t in TARGETS for s in ("01", "01", "02", "03")
+    )
+
+
 def test_another_label_draws_anew_but_trains_nothing(run):
     jobs = planned(run[0], "--config", "overrides={espcn: {label: Another name}}")
     assert "Make the table of patch MSE" in jobs
@@ -243,8 +261,10 @@ def test_the_report_shows_table_and_figures(run):
     result = snakemake(run[0], "--report", "report.html")
     assert result.returncode == 0, result.stderr[-3000:]
     report = (run[0] / "report.html").read_text()
-    for name in ("patch_mse.html", "platforms.png", "learning_curves.png", "errors_prisma_st.png"):
+    names = ["patch_mse.html", "platforms.png", "learning_curves.png", "errors_prisma_st.png"]
+    for name in [*names, "registration.html", "registration_01.png"]:
         assert name in report
+    assert "All scans are simulated" in report
 
 
 def test_a_typo_stops_before_any_job_with_one_line(tmp_path):

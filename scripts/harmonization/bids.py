@@ -7,6 +7,7 @@ import nibabel as nib
 import numpy as np
 
 from harmonization.files import InputError, write_json, write_text
+from harmonization.images import read_image
 
 B0_THRESHOLD = 50.0  # s/mm2; scanners write b=5 and the like for b=0
 SHELL_TOLERANCE = 100.0  # s/mm2; the b-values of a shell jitter
@@ -100,6 +101,15 @@ def volumes_of_shell(bvals: np.ndarray, shell: float, path: str | Path) -> np.nd
             "spherical_harmonics.shell"
         )
     return chosen
+
+
+def read_mean_b0(dwi: str | Path, bval: str | Path) -> tuple[np.ndarray, np.ndarray]:
+    """Mean b=0 volume (x, y, z) of a series, and its affine; refused if it has none."""
+    chosen = np.flatnonzero(np.loadtxt(bval, ndmin=1) < B0_THRESHOLD)
+    if not len(chosen):
+        raise InputError(f"{bval}: no volume with b below {B0_THRESHOLD:g}; registration needs one")
+    data, affine = read_image(dwi, chosen)
+    return data.mean(axis=-1), affine
 
 
 def write_table(path: str | Path, **columns: list[str]) -> None:

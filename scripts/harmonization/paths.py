@@ -27,6 +27,7 @@ class RunPaths:
 
         on_grid = "sub-{subject}_platform-{platform}"
         self.transform = f"{results}/registration/{{scan}}/{on_grid}.txt"
+        self.quality = f"{results}/registration/{{scan}}/{on_grid}.json"
         self.sh = f"{results}/sh/{{scan}}/{on_grid}.nii"
         self.sh_mask = f"{results}/sh/{{scan}}/{on_grid}_mask.nii"
         self.sh_sidecar = f"{results}/sh/{{scan}}/{on_grid}.json"

@@ -1,4 +1,4 @@
-"""Affine registration of a scan to its subject's source scan."""
+"""Affine registration of a scan to its subject's source scan, and how well it went."""
 
 import warnings
 
@@ -8,25 +8,92 @@ from dipy.align.transforms import AffineTransform3D, RigidTransform3D, Translati
 from scipy.linalg import polar
 from scipy.spatial.transform import Rotation
 
+from harmonization.grids import in_view, points_of_mask, sample, transform_points
+
 LEVELS = ((3, 2.0, 50), (2, 1.0, 30), (1, 0.0, 15))  # shrinking, smoothing (voxels), iterations
 LARGEST_STRETCH = 0.1  # scanners distort a head by a few percent
 LARGEST_ROTATION = 30.0  # degrees; heads lie straighter in their coils
+SIMILARITY_TOLERANCE = 0.01  # scans that were aligned before are not alike to the last digit after
+BINS, BRIGHTEST = 32, 0.999
 
 
-def implausible(transform: np.ndarray) -> str | None:
-    """What a transform between two scans of one head cannot be; None if it can be one.
+def similarity(
+    fixed: np.ndarray,
+    fixed_affine: np.ndarray,
+    moving: np.ndarray,
+    moving_affine: np.ndarray,
+    transform: np.ndarray,
+) -> float:
+    """Normalised mutual information (Studholme 1999) of two images of one head.
 
     Parameters
     ----------
+    fixed, moving : ndarray, shape (x, y, z)
+    fixed_affine, moving_affine : ndarray, shape (4, 4)
+        Voxel to world, millimetres.
     transform : ndarray, shape (4, 4)
+        World of `fixed` to world of `moving`.
+
+    Returns
+    -------
+    float
+        1 where one image says nothing of the other, 2 where it says all. 1 without overlap.
     """
-    stretch = np.linalg.svd(transform[:3, :3], compute_uv=False)
-    if np.abs(stretch - 1).max() > LARGEST_STRETCH:
-        return "stretches the head by factors of " + ", ".join(f"{s:.2f}" for s in stretch)
+    points = points_of_mask(np.ones(fixed.shape, dtype=bool), fixed_affine)
+    points = transform_points(transform, points)
+    seen = in_view(moving.shape, moving_affine, points)
+    if not seen.any():
+        return 1.0
+    values = fixed.ravel()[seen], sample(moving, moving_affine, points[seen], order=1)
+    # A few bright voxels must not stretch the bins.
+    clipped = [np.minimum(v, np.quantile(v, BRIGHTEST)) for v in values]
+    joint = np.histogram2d(*clipped, bins=BINS)[0] / seen.sum()
+    return float((_entropy(joint.sum(0)) + _entropy(joint.sum(1))) / max(_entropy(joint), 1e-9))
+
+
+def _entropy(p: np.ndarray) -> float:
+    p = p[p > 0]
+    return -(p * np.log(p)).sum()
+
+
+def assess(
+    fixed: np.ndarray,
+    fixed_affine: np.ndarray,
+    moving: np.ndarray,
+    moving_affine: np.ndarray,
+    transform: np.ndarray,
+) -> dict[str, float]:
+    """What a registration did; arguments as of `similarity`.
+
+    Returns
+    -------
+    dict
+        ``similarity_before`` and ``similarity_after``; ``shift`` of the fixed image's centre, mm;
+        ``rotation``, degrees; ``stretch``, the largest change of length in any direction (0.03 is
+        3 %).
+    """
+    images = fixed, fixed_affine, moving, moving_affine
+    centre = fixed_affine @ [*((np.array(fixed.shape) - 1) / 2), 1]
     rotation, _ = polar(transform[:3, :3])
-    angle = np.degrees(Rotation.from_matrix(rotation).magnitude())
-    if angle > LARGEST_ROTATION:
-        return f"turns the head by {angle:.0f} degrees"
+    lengths = np.linalg.svd(transform[:3, :3], compute_uv=False)
+    return {
+        "similarity_before": similarity(*images, np.eye(4)),
+        "similarity_after": similarity(*images, transform),
+        "shift": float(np.linalg.norm((transform @ centre - centre)[:3])),
+        "rotation": float(np.degrees(Rotation.from_matrix(rotation).magnitude())),
+        "stretch": float(np.abs(lengths - 1).max()),
+    }
+
+
+def implausible(quality: dict[str, float]) -> str | None:
+    """What two scans of one head cannot differ by, as `assess` tells; None if all is well."""
+    if quality["stretch"] > LARGEST_STRETCH:
+        return f"stretches the head by {quality['stretch']:.0%}"
+    if quality["rotation"] > LARGEST_ROTATION:
+        return f"turns the head by {quality['rotation']:.0f} degrees"
+    before, after = quality["similarity_before"], quality["similarity_after"]
+    if after < before - SIMILARITY_TOLERANCE:
+        return f"makes the scans less alike (similarity {before:.3f} before, {after:.3f} after)"
     return None
 
 

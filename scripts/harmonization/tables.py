@@ -60,7 +60,12 @@ def styled(table: pd.DataFrame, targets: list[str], caption: str) -> Styler:
         chosen = best.get(column.name)
         return ["font-weight: bold" if index == chosen else "" for index in column.index]
 
-    style = shown.style.apply(bold, subset=targets).hide(axis="index").set_caption(caption)
+    return plain(shown, caption).apply(bold, subset=targets)
+
+
+def plain(table: pd.DataFrame, caption: str) -> Styler:
+    """A table as all of a run's look."""
+    style = table.style.hide(axis="index").set_caption(caption)
     return style.set_table_styles(
         [
             {"selector": "", "props": "border-collapse: collapse; font-family: sans-serif"},

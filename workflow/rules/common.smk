@@ -46,6 +46,7 @@ P = RunPaths(f"results/{config['run']}")
 PLATFORMS = config["platforms"]
 SOURCE, TARGETS = config["source"], config["targets"]
 SCALES = {target: PLATFORMS[target]["scale"] for target in TARGETS}
+PROGRAM = config["registration"]["program"]
 FOLDS = range(config["cross_validation"]["folds"])
 
 MODELLED = [name for name, method in METHODS.items() if "network" in method]
@@ -192,6 +193,26 @@ def slab(wildcards):
     if config["dataset"]["slab"] is None or platform_of(wildcards) == SOURCE:
         return source_slab()
     return f"{source_slab()} --overhang"
+
+
+def registered():
+    """Scans that are registered, as (subject, platform, scan): those that are predicted or shown."""
+    scans = [(subject, target, "scan") for subject in SUBJECTS for target in TARGETS]
+    if "rescan" in [METHODS[name]["scan"] for name in SCANNED]:
+        tested = [subject for fold in FOLDS for subject in parts(fold)["test"]]
+        scans += [
+            (subject, target, "rescan") for subject in tested for target in TARGETS
+        ]
+    return scans
+
+
+def of_registered(pattern, subject=None):
+    """Files of the registered scans, of one subject or of all."""
+    return [
+        pattern.format(subject=person, platform=platform, scan=scan)
+        for person, platform, scan in registered()
+        if subject in (None, person)
+    ]
 
 
 def scan_to_fit(wildcards):

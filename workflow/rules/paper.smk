@@ -49,6 +49,74 @@ rule patch_mse_table:
         " --targets {params.targets} --csv {output.csv} --tex {output.tex} --html {output.html} &> {log}"
 
 
+rule registration_table:
+    input:
+        of_registered(P.quality),
+    output:
+        csv=P.table.format(table="registration", format="csv"),
+        html=report(
+            P.table.format(table="registration", format="html"),
+            caption="../report/registration.rst",
+            category="Registration",
+        ),
+    log:
+        P.log(P.table.format(table="registration", format="csv")),
+    conda:
+        "../../envs/environment.yaml"
+    params:
+        version=version("tabulate_registrations"),
+        of_scans=options(
+            dict(
+                zip(
+                    ("subjects", "platforms", "scans"),
+                    map(" ".join, zip(*registered())),
+                )
+            )
+        ),
+    message:
+        "Make the table of registrations"
+    shell:
+        "python -m tabulate_registrations --qualities {input} {params.of_scans}"
+        " --csv {output.csv} --html {output.html} &> {log}"
+
+
+rule registration_figure:
+    input:
+        fixed=lambda w: scan_of(w.subject, SOURCE).dwi,
+        fixed_bval=lambda w: scan_of(w.subject, SOURCE).bval,
+        dwi=lambda w: [scan_of(*s).dwi for s in registered() if s[0] == w.subject],
+        bval=lambda w: [scan_of(*s).bval for s in registered() if s[0] == w.subject],
+        transforms=lambda w: of_registered(P.transform, w.subject),
+        qualities=lambda w: of_registered(P.quality, w.subject),
+    output:
+        pdf=P.figure.format(figure="registration_{subject}", format="pdf"),
+        png=report(
+            P.figure.format(figure="registration_{subject}", format="png"),
+            caption="../report/registration.rst",
+            category="Registration",
+            labels={"subject": "{subject}"},
+        ),
+    log:
+        P.log(P.figure.format(figure="registration_{subject}", format="png")),
+    conda:
+        "../../envs/environment.yaml"
+    params:
+        version=version("plot_registration"),
+        labels=lambda w: [
+            f"{platform} ({scan})" if scan == "rescan" else platform
+            for subject, platform, scan in registered()
+            if subject == w.subject
+        ],
+        title=lambda w: f"{SOURCE} of subject {w.subject} in red, the others in cyan",
+    message:
+        "Draw the registrations of {wildcards.subject}"
+    shell:
+        "python -m plot_registration --fixed {input.fixed} {input.fixed_bval}"
+        " --labels {params.labels:q} --dwi {input.dwi} --bval {input.bval}"
+        " --transforms {input.transforms} --qualities {input.qualities}"
+        " --title {params.title:q} --output {output} &> {log}"
+
+
 rule platforms_figure:
     input:
         dwi=[scan_of(SHOWN_SUBJECT, platform).dwi for platform in [SOURCE, *TARGETS]],

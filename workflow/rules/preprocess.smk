@@ -1,5 +1,5 @@
-# Reads: bids/. Writes: registration/, the transform of each target scan to its subject's source;
-# sh/, spherical harmonics of every scan on the source grid; splits/, the manifest of each fold.
+# Reads: bids/. Writes: registration/, the transform of each target scan to its subject's source and how
+# well it fits; sh/, spherical harmonics of every scan on the source grid; splits/, the manifest of each fold.
 
 
 rule register:
@@ -10,15 +10,17 @@ rule register:
         moving=lambda w: scan_of(w.subject, w.platform, w.scan).dwi,
         moving_bval=lambda w: scan_of(w.subject, w.platform, w.scan).bval,
     output:
-        P.transform,
+        transform=P.transform,
+        quality=P.quality,
     log:
         P.log(P.transform),
     benchmark:
         P.benchmark(P.transform)
     conda:
-        "../../envs/environment.yaml"
+        "../../envs/flirt.yaml" if PROGRAM == "flirt" else "../../envs/environment.yaml"
     params:
         version=version("register"),
+        program=PROGRAM,
         model=config["registration"]["model"],
         accept=(
             "--accept-implausible"
@@ -29,9 +31,9 @@ rule register:
         "Register {wildcards.platform} of {wildcards.subject} to {SOURCE}"
     shell:
         "python -m register --fixed {input.fixed} {input.fixed_bval}"
-        " --moving {input.moving} {input.moving_bval} --model {params.model}"
-        " {params.accept}"
-        " --output {output} &> {log}"
+        " --moving {input.moving} {input.moving_bval} --program {params.program}"
+        " --model {params.model} {params.accept} --transform {output.transform}"
+        " --quality {output.quality} &> {log}"
 
 
 rule spherical_harmonics:
