@@ -1,4 +1,4 @@
-"""Write the description of the BIDS data set that the cross-scanner database is imported into."""
+"""Write the description of the BIDS data set that other data are imported into."""
 
 import argparse
 from pathlib import Path
@@ -9,15 +9,12 @@ from harmonization.files import run_command
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--name", required=True, help="of the data set")
+    parser.add_argument("--changes", required=True, help="what the import does to the data")
     parser.add_argument("--output", type=Path, required=True, help="dataset_description.json")
     args = parser.parse_args()
     write_dataset_description(
-        args.output.parent,
-        "Cross-scanner diffusion MRI database (Tax 2019), imported",
-        {
-            "Name": "msp-harmonization",
-            "Description": "Renamed; volumes of other echo or repetition times were dropped",
-        },
+        args.output.parent, args.name, {"Name": "msp-harmonization", "Description": args.changes}
     )
 
 

@@ -3,6 +3,9 @@
 import argparse
 from pathlib import Path
 
+import numpy as np
+
+from harmonization.bids import B0_THRESHOLD
 from harmonization.figures import draw_platforms, save_figure
 from harmonization.files import run_command
 from harmonization.images import read_image
@@ -11,16 +14,23 @@ from harmonization.images import read_image
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--platforms", nargs="+", required=True)
-    parser.add_argument("--dwi", type=Path, nargs="+", required=True, help="one a platform")
-    parser.add_argument("--sh", type=Path, nargs="+", required=True, help="one a platform")
+    for name in ("dwi", "bval", "sh"):
+        parser.add_argument(f"--{name}", type=Path, nargs="+", required=True, help="one a platform")
     parser.add_argument("--subject", required=True)
     parser.add_argument("--output", type=Path, nargs="+", required=True)
     args = parser.parse_args()
     columns = {
-        platform: (read_image(dwi)[0][..., 0], read_image(sh)[0])
-        for platform, dwi, sh in zip(args.platforms, args.dwi, args.sh, strict=True)
+        platform: (read_image(dwi, [first_b0(bval)])[0][..., 0], read_image(sh)[0])
+        for platform, dwi, bval, sh in zip(
+            args.platforms, args.dwi, args.bval, args.sh, strict=True
+        )
     }
     save_figure(draw_platforms(columns, args.subject), args.output)
+
+
+def first_b0(bval: Path) -> int:
+    """Number of the first volume without diffusion weighting."""
+    return int(np.argmax(np.loadtxt(bval, ndmin=1) < B0_THRESHOLD))
 
 
 if __name__ == "__main__":

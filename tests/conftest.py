@@ -1,5 +1,7 @@
 """Fixtures shared by the tests."""
 
+import json
+import re
 import runpy
 import subprocess
 import sys
@@ -24,6 +26,38 @@ def snakemake(
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")]
     command += ["--directory", str(folder), "--configfile", str(config), "--cores", "2"]
     return subprocess.run([*command, *arguments], capture_output=True, text=True, check=False)
+
+
+def planned(folder: Path, *arguments: str, **options: Path) -> list[str]:
+    """Jobs of a dry run, by what their messages say."""
+    result = snakemake(folder, "--dry-run", *arguments, **options)
+    assert result.returncode == 0, result.stderr
+    return re.findall(r"^Job \d+: (.*)$", result.stdout + result.stderr, flags=re.MULTILINE)
+
+
+def validator_errors(bids: Path) -> list[dict]:
+    """What the BIDS validator finds wrong with a data set."""
+    validator = Path(sys.executable).with_name("bids-validator-deno")
+    result = subprocess.run(
+        [validator, bids, "--format", "json"], capture_output=True, text=True, check=False
+    )
+    issues = json.loads(result.stdout)["issues"]["issues"]
+    return [issue for issue in issues if issue["severity"] == "error"]
+
+
+@pytest.fixture(scope="session")
+def run(tmp_path_factory):
+    """A folder in which the tiny run has been made, and what Snakemake said."""
+    folder = tmp_path_factory.mktemp("first")
+    result = snakemake(folder)
+    assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
+    return folder, result
+
+
+@pytest.fixture
+def results(run):
+    """What the tiny run has made."""
+    return run[0] / "results/tiny"
 
 
 @pytest.fixture

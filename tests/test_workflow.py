@@ -3,18 +3,13 @@
 import json
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
-from conftest import ROOT, snakemake
-
-from harmonization.configuration import merge
+from conftest import ROOT, planned, snakemake, validator_errors
 
 METHODS = [
     "noise",
@@ -28,27 +23,6 @@ METHODS = [
     "truth",
 ]
 TARGETS = ["prisma_st", "connectom_sa"]
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    """A folder in which the tiny run has been made."""
-    folder = tmp_path_factory.mktemp("first")
-    result = snakemake(folder)
-    assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
-    return folder, result
-
-
-@pytest.fixture
-def results(run):
-    return run[0] / "results/tiny"
-
-
-def planned(folder, *arguments, **options):
-    """Jobs of a dry run, as (rule, what its message says)."""
-    result = snakemake(folder, "--dry-run", *arguments, **options)
-    assert result.returncode == 0, result.stderr
-    return re.findall(r"^Job \d+: (.*)$", result.stdout + result.stderr, flags=re.MULTILINE)
 
 
 def test_it_ends_by_saying_where_tables_and_figures_are(run):
@@ -118,15 +92,7 @@ def test_the_data_set_says_who_has_a_lesion_and_what_labels_mean(results):
 
 
 def test_the_data_set_passes_the_bids_validator(results):
-    validator = Path(sys.executable).with_name("bids-validator-deno")
-    result = subprocess.run(
-        [validator, results / "bids", "--format", "json"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    issues = json.loads(result.stdout)["issues"]["issues"]
-    assert not [issue for issue in issues if issue["severity"] == "error"]
+    assert not validator_errors(results / "bids")
 
 
 def test_the_lesion_is_scored_on_its_own(results):
@@ -286,147 +252,6 @@ def test_the_configured_runs_have_a_plan(tmp_path, config, trainings):
     assert result.returncode == 0, result.stderr
     # Phantom: 10 folds x 3 seeds x (espcn, diqt, msp_espcn, msp_diqt on 3 targets, mtl on all).
     assert re.search(rf"^train +{trainings}$", result.stdout + result.stderr, flags=re.MULTILINE)
-
-
-@pytest.fixture
-def own_data(run, tmp_path):
-    """The scans of the tiny run as a data set of the user's, and a configuration that reads it."""
-    shutil.copytree(run[0] / "results/tiny/bids", tmp_path / "study")
-    first = {"run": "1", "description": "preproc"}
-    settings = {
-        **yaml.safe_load((ROOT / "tests/tiny.yaml").read_text()),
-        "run": "own",
-        "dataset": {"kind": "bids", "root": "study", "subjects": 3},
-        "platforms": dict.fromkeys(["ge_st", *TARGETS], first),
-        "methods": ["identity", "ridge"],
-        "overrides": {},
-    }
-    (tmp_path / "own.yaml").write_text(yaml.safe_dump(settings))
-    return tmp_path
-
-
-def test_ones_own_data_set_gives_the_same_numbers(own_data, results):
-    result = snakemake(own_data, config=own_data / "own.yaml")
-    assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
-    mine = pd.read_csv(own_data / "results/own/metrics.csv")
-    same = pd.read_csv(results / "metrics.csv").merge(
-        mine, on=["method", "target", "subject", "region", "metric"], suffixes=("", "_own")
-    )
-    assert len(same) == len(mine) > 10
-    assert (same["value"] == same["value_own"]).all()
-    # Nobody knows the noise-free truth of a user's scans.
-    assert "truth_mse" not in set(mine["metric"])
-    assert "fit for use" in (own_data / "results/own/validation.txt").read_text()
-
-
-def test_a_broken_data_set_stops_before_anything_expensive(own_data):
-    scan = "study/sub-02/ses-prisma/dwi/sub-02_ses-prisma_acq-st_run-1_desc-preproc_dwi"
-    (own_data / f"{scan}.bvec").write_text("1 0 0")
-    result = snakemake(own_data, config=own_data / "own.yaml")
-    assert result.returncode != 0
-    log = (own_data / "results/own/logs/validation.txt.log").read_text()
-    assert f"{scan}.bvec: holds a table of shape (1, 3)" in log
-    assert not (own_data / "results/own/registration").exists()
-    assert not (own_data / "results/own/validation.txt").exists()
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"dataset": {"root": "nowhere"}}, "nowhere: no such folder; change dataset.root"),
-        ({"dataset": {"root": None}}, "dataset.root: kind bids needs the data set's folder"),
-        ({"dataset": {"subjects": 4}}, "study: holds 3 subjects, dataset.subjects asks for 4"),
-        ({"platforms": {"ge_st": {"run": "3"}}}, "no scan on platform ge_st"),
-        ({"methods": ["truth"]}, "'truth' is a scan that only a phantom has"),
-    ],
-)
-def test_a_data_set_that_does_not_fit_the_configuration_is_named(own_data, change, message):
-    config = own_data / "own.yaml"
-    config.write_text(yaml.safe_dump(merge(yaml.safe_load(config.read_text()), change)))
-    result = snakemake(own_data, "--dry-run", config=config)
-    assert result.returncode != 0
-    assert message in result.stdout + result.stderr
-
-
-SCANNERS = {"ge": "GE", "prisma": "Prisma", "connectom": "connectom"}
-
-
-def write_released_tree(bids, root):
-    """The tiny run's scans as the cross-scanner database is released, with all its traps.
-
-    Names in upper and lower case, compressed or not, b-vectors as rows or columns between blanks or
-    tabs, and b=0 volumes of another echo time at the end.
-    """
-    for number, scan in enumerate(sorted(bids.rglob("*run-1_desc-preproc_dwi.nii.gz"))):
-        subject, session, acquisition = re.match(
-            r"sub-(\w+)_ses-(\w+)_acq-(\w+)_run", scan.name
-        ).groups()
-        folder = root / "ABC"[int(subject) - 1] / SCANNERS[session] / acquisition.upper()
-        folder.mkdir(parents=True)
-        image = nib.load(scan)
-        data = np.asarray(image.dataobj, dtype=np.float32)
-        data = np.concatenate([data, 0.8 * data[..., :2]], axis=-1)
-        end = ".nii" if number % 2 else ".nii.gz"
-        nib.save(nib.Nifti1Image(data, image.affine), folder / f"dwi{end}")
-        shutil.copy(str(scan).replace("preproc_dwi", "brain_mask"), folder / "mask.nii.gz")
-        stem = str(scan).removesuffix(".nii.gz")
-        bvals = np.r_[np.loadtxt(f"{stem}.bval"), 0, 0]
-        bvecs = np.c_[np.loadtxt(f"{stem}.bvec"), np.zeros((3, 2))]
-        np.savetxt(folder / "dwi.bval", bvals[None], fmt="%g", delimiter="\t")
-        np.savetxt(folder / "dwi.bvec", bvecs.T if number % 3 else bvecs, delimiter="\t")
-        times = np.where(np.arange(len(bvals)) < len(bvals) - 2, 89.0, 66.0)
-        np.savetxt(folder / "dwi.TE", times)
-        np.savetxt(folder / "dwi.TR", np.full(len(bvals), 7200.0)[None])
-
-
-@pytest.fixture
-def released_tree(results, tmp_path):
-    write_released_tree(results / "bids", tmp_path / "released")
-    return tmp_path
-
-
-def import_released(folder, *arguments):
-    return snakemake(
-        folder,
-        "--config",
-        "dataset={root: released, subjects: 3}",
-        "targets=[prisma_st, connectom_sa]",
-        "cross_validation={folds: 1, seeds: 1}",
-        "methods=[identity, ridge]",
-        *arguments,
-        config=ROOT / "config/paper.yaml",
-    )
-
-
-def test_the_released_database_gives_the_same_numbers_as_bids(released_tree, results):
-    result = import_released(released_tree)
-    assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
-    made = released_tree / "results/paper"
-    for subject, letter in zip(("01", "02", "03"), "ABC", strict=True):
-        for end in ("desc-preproc_dwi.nii.gz", "desc-brain_mask.nii.gz"):
-            name = f"sub-{{}}/ses-connectom/dwi/sub-{{}}_ses-connectom_acq-sa_run-1_{end}"
-            direct = nib.load(results / "bids" / name.format(subject, subject))
-            imported = nib.load(made / "bids" / name.format(letter, letter))
-            np.testing.assert_array_equal(imported.affine, direct.affine)
-            np.testing.assert_array_equal(
-                np.float32(imported.dataobj), np.float32(np.asarray(direct.dataobj))
-            )
-    columns = ["method", "target", "region", "metric"]
-    imported, direct = (pd.read_csv(r / "metrics.csv").set_index(columns) for r in (made, results))
-    both = imported.join(direct, lsuffix="_imported", rsuffix="_direct")
-    assert len(both) > 10
-    np.testing.assert_allclose(both["value_imported"], both["value_direct"], rtol=1e-6)
-    assert (made / "tables/patch_mse.csv").exists()
-    logs = "".join(path.read_text() for path in (made / "logs/bids").rglob("*.log"))
-    assert logs.count(": dropped volume") == 2 * 9
-    assert "b=0, TE 66 ms, TR 7200 ms" in logs
-
-
-def test_a_platform_that_was_not_released_is_named(released_tree):
-    shutil.rmtree(released_tree / "released/B/Prisma")
-    result = import_released(released_tree, "--dry-run")
-    assert result.returncode != 0
-    assert "platform prisma_st of subject B is missing" in result.stdout + result.stderr
 
 
 def test_a_run_may_train_nothing(tmp_path):

@@ -78,6 +78,19 @@ def read_gradients(
     return bvals, unit @ _axes_of_bvec(affine).T
 
 
+def volumes_by_shell(bvals: np.ndarray) -> list[np.ndarray]:
+    """Numbers of the volumes of each shell, b=0 first; refused without b=0.
+
+    A shell ends where no b-value follows within the tolerance.
+    """
+    order = np.argsort(bvals, kind="stable")
+    zeros = int((bvals < B0_THRESHOLD).sum())
+    if not zeros:
+        raise InputError(f"has no volume with b below {B0_THRESHOLD:g}; add one")
+    gaps = np.flatnonzero(np.diff(bvals[order[zeros:]]) > SHELL_TOLERANCE) + 1
+    return [np.sort(shell) for shell in np.split(order, [zeros, *(zeros + gaps)]) if len(shell)]
+
+
 def write_gradients(
     bval: str | Path,
     bvec: str | Path,
@@ -107,7 +120,7 @@ def read_mean_b0(dwi: str | Path, bval: str | Path) -> tuple[np.ndarray, np.ndar
     """Mean b=0 volume (x, y, z) of a series, and its affine; refused if it has none."""
     chosen = np.flatnonzero(np.loadtxt(bval, ndmin=1) < B0_THRESHOLD)
     if not len(chosen):
-        raise InputError(f"{bval}: no volume with b below {B0_THRESHOLD:g}; registration needs one")
+        raise InputError(f"{bval}: no volume with b below {B0_THRESHOLD:g}; add one")
     data, affine = read_image(dwi, chosen)
     return data.mean(axis=-1), affine
 

@@ -20,6 +20,14 @@ from harmonization.files import InputError
 
 Settings = dict[str, Any]
 
+# What platforms must say of themselves, by the kind of data set.
+NEEDED = {
+    "phantom": {"session", "acquisition"},
+    "mushac": {"session", "acquisition"},
+    "raw": {"session"},
+    "openneuro": {"session"},
+}
+
 
 def check(settings: Settings, schema_file: Path, name: str) -> Settings:
     """Refuse settings that do not fit a schema.
@@ -150,15 +158,26 @@ def check_run(config: Settings, root: Path) -> Settings:
     kind = config["dataset"]["kind"]
     if kind != "phantom" and config["dataset"]["root"] is None:
         raise InputError(f"configuration: dataset.root: kind {kind} needs the data set's folder")
-    if kind == "bids":
-        return config
+    if kind == "openneuro" and not isinstance(wanted, list):
+        raise InputError("configuration: dataset.subjects: of openneuro, list their labels")
+    if kind == "openneuro" and not config["preprocessing"]["mask"]:
+        raise InputError(
+            "configuration: preprocessing.mask: openneuro has no masks to take instead"
+        )
     for name, platform in config["platforms"].items():
-        if missing := {"session", "acquisition"} - set(platform):
+        if missing := NEEDED.get(kind, set()) - set(platform):
             raise InputError(
                 f"configuration: platforms.{name}: kind {kind} needs "
                 f"{' and '.join(sorted(missing))}"
             )
-    if kind == "mushac":
+        if kind == "phantom" and "crop" in platform:
+            raise InputError(
+                f"configuration: platforms.{name}.crop: a phantom is scanned at any resolution; "
+                "change its voxel_size in dataset.parameters"
+            )
+    if kind in ("raw", "openneuro"):
+        written_platforms(config["platforms"])
+    if kind != "phantom":
         return config
     if isinstance(wanted, list):
         raise InputError("configuration: dataset.subjects: of a phantom, give a number")
@@ -168,6 +187,30 @@ def check_run(config: Settings, root: Path) -> Settings:
             f"is not among dataset.shells {config['dataset']['shells']}"
         )
     return config
+
+
+def written_platforms(platforms: Settings) -> Settings:
+    """Platforms of raw scans as they are in the derivative: named by BIDS entity ``acq``.
+
+    Raises
+    ------
+    InputError
+        If two would have the same name.
+    """
+    written: Settings = {}
+    taken: dict[tuple[str, str], str] = {}
+    for name, platform in platforms.items():
+        label = "".join(filter(str.isalnum, name))
+        other = taken.setdefault((platform["session"], label), name)
+        if other != name:
+            raise InputError(
+                f"configuration: platforms.{name}: differs from '{other}' of the same session in "
+                "no letter or digit; rename it"
+            )
+        of_raw = ("direction", "run", "description")
+        kept = {key: value for key, value in platform.items() if key not in of_raw}
+        written[name] = {**kept, "acquisition": label}
+    return written
 
 
 def read_methods(config: Settings, root: Path) -> dict[str, Settings]:

@@ -24,6 +24,15 @@ def run_command(main: Callable[[], None]) -> None:
 
 
 @contextmanager
+def blamed_on(path: str | Path) -> Iterator[None]:
+    """Name the file that a problem lies in, which code that knows images only cannot."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+
+
+@contextmanager
 def whole_file(path: str | Path) -> Iterator[Path]:
     """Give a temporary path beside `path`; move it there once everything is written.
 

@@ -26,6 +26,9 @@ class RunPaths:
         self.atlas = f"{results}/phantom/atlas.npz"
 
         on_grid = "sub-{subject}_platform-{platform}"
+        self._steps = f"{results}/preprocessing/{{step}}/{on_grid}"
+        self.cropped = f"{results}/cropped/{on_grid}.nii.gz"
+        self.cropped_mask = f"{results}/cropped/{on_grid}_mask.nii.gz"
         self.transform = f"{results}/registration/{{scan}}/{on_grid}.txt"
         self.quality = f"{results}/registration/{{scan}}/{on_grid}.json"
         self.sh = f"{results}/sh/{{scan}}/{on_grid}.nii"
@@ -48,6 +51,10 @@ class RunPaths:
         self.metrics = f"{results}/metrics.csv"
         self.table = f"{results}/tables/{{table}}.{{format}}"
         self.figure = f"{results}/figures/{{figure}}.{{format}}"
+
+    def step(self, name: str, end: str = "nii") -> str:
+        """What a step of the preprocessing of a raw scan leaves."""
+        return f"{self._steps}.{end}".replace("{step}", name)
 
     def log(self, pattern: str) -> str:
         """Log of the job that makes `pattern`, under ``logs/`` and named after it."""

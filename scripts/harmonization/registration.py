@@ -56,6 +56,12 @@ def _entropy(p: np.ndarray) -> float:
     return -(p * np.log(p)).sum()
 
 
+def rotation_of(transform: np.ndarray) -> float:
+    """Angle by which a `transform` (4, 4) turns, degrees."""
+    rotation, _ = polar(transform[:3, :3])
+    return float(np.degrees(Rotation.from_matrix(rotation).magnitude()))
+
+
 def assess(
     fixed: np.ndarray,
     fixed_affine: np.ndarray,
@@ -74,13 +80,12 @@ def assess(
     """
     images = fixed, fixed_affine, moving, moving_affine
     centre = fixed_affine @ [*((np.array(fixed.shape) - 1) / 2), 1]
-    rotation, _ = polar(transform[:3, :3])
     lengths = np.linalg.svd(transform[:3, :3], compute_uv=False)
     return {
         "similarity_before": similarity(*images, np.eye(4)),
         "similarity_after": similarity(*images, transform),
         "shift": float(np.linalg.norm((transform @ centre - centre)[:3])),
-        "rotation": float(np.degrees(Rotation.from_matrix(rotation).magnitude())),
+        "rotation": rotation_of(transform),
         "stretch": float(np.abs(lengths - 1).max()),
     }
 

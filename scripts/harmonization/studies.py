@@ -86,6 +86,37 @@ def find_scan(root: Path, subject: str, name: str, platform: dict[str, Any]) -> 
     InputError
         If no scan fits, several do, or the scan has no gradient tables or brain mask.
     """
+    scan, files = _find_series(root, subject, name, platform)
+    alike = _without_description(scan)
+    masks = [p for p in _with_suffix(files, "mask") if _without_description(p) == alike]
+    if not masks:
+        raise InputError(f"{scan}: has no brain mask (..._desc-brain_mask.nii.gz); make one")
+    if len(masks) > 1:
+        raise InputError(f"{masks[0]}: {masks[1].name} is a mask of the same scan; keep one")
+    return FoundScan(**_with_companions(scan), mask=str(masks[0]))
+
+
+def find_raw_scan(
+    root: Path, subject: str, name: str, platform: dict[str, Any]
+) -> dict[str, str | None]:
+    """Files of a scan that is not preprocessed yet, by role; see `find_scan`. It needs no mask."""
+    scan, _ = _find_series(root, subject, name, platform)
+    return _with_companions(scan)
+
+
+def raw_scan(subject: str, platform: dict[str, Any]) -> dict[str, str]:
+    """Paths within a raw data set that a scan must have, by role, before anything is there."""
+    labels = [f"{ENTITIES[key]}-{platform[key]}" for key in ENTITIES if key in platform]
+    stem = "_".join([f"sub-{subject}", *labels])
+    folder = f"sub-{subject}/ses-{platform['session']}/dwi"
+    ends = {"dwi": "nii.gz", "bval": "bval", "bvec": "bvec", "sidecar": "json"}
+    return {role: f"{folder}/{stem}_dwi.{end}" for role, end in ends.items()}
+
+
+def _find_series(
+    root: Path, subject: str, name: str, platform: dict[str, Any]
+) -> tuple[Path, list[Path]]:
+    """The one series that fits, and all of the subject's files beside such."""
     wanted = {ENTITIES[key]: platform[key] for key in ENTITIES if key in platform}
     folder = root / f"sub-{subject}"
     files = sorted(p for p in folder.rglob("*") if p.parent.name == "dwi" and p.is_file())
@@ -101,21 +132,16 @@ def find_scan(root: Path, subject: str, name: str, platform: dict[str, Any]) -> 
             f"{scans[0]}: platform {name} ({asked}) fits {scans[1].name} as well; name more "
             f"entities under platforms.{name}"
         )
-    scan = scans[0]
-    tables = {kind: _companion(scan, kind) for kind in ("bval", "bvec")}
-    alike = _without_description(scan)
-    masks = [p for p in _with_suffix(files, "mask") if _without_description(p) == alike]
-    if not masks:
-        raise InputError(f"{scan}: has no brain mask (..._desc-brain_mask.nii.gz); make one")
-    if len(masks) > 1:
-        raise InputError(f"{masks[0]}: {masks[1].name} is a mask of the same scan; keep one")
+    return scans[0], files
+
+
+def _with_companions(scan: Path) -> dict[str, str | None]:
     sidecar = scan.with_name(_stem(scan) + ".json")
-    return FoundScan(
-        dwi=str(scan),
-        **tables,
-        mask=str(masks[0]),
-        sidecar=str(sidecar) if sidecar.exists() else None,
-    )
+    return {
+        "dwi": str(scan),
+        **{kind: _companion(scan, kind) for kind in ("bval", "bvec")},
+        "sidecar": str(sidecar) if sidecar.exists() else None,
+    }
 
 
 def entities_of(path: Path) -> dict[str, str]:

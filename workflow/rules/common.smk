@@ -10,13 +10,24 @@ sys.path.insert(0, str(SCRIPTS))
 
 from snakemake.exceptions import WorkflowError
 
-from harmonization.configuration import check_run, code_version, read_methods
+from harmonization.configuration import (
+    check_run,
+    code_version,
+    read_methods,
+    written_platforms,
+)
 from harmonization.files import InputError
 from harmonization.folds import parts_of_fold
 from harmonization.mushac import released_scan
 from harmonization.paths import RunPaths, Scan
 from harmonization.phantom.parameters import check_dataset, read_parameters
-from harmonization.studies import choose_subjects, find_scan
+from harmonization.studies import (
+    FoundScan,
+    choose_subjects,
+    find_raw_scan,
+    find_scan,
+    raw_scan,
+)
 
 # Jobs find the Python that runs Snakemake, for one pinned environment runs everything, and the
 # commands as modules, wherever the working directory lies; nothing in it can stand in for them.
@@ -31,19 +42,23 @@ try:
     METHODS = read_methods(config, ROOT)
     KIND, wanted = config["dataset"]["kind"], config["dataset"]["subjects"]
     SIMULATED = KIND == "phantom"
+    RAW = KIND in ("raw", "openneuro")
     if SIMULATED:
         check_dataset(config, read_parameters(ROOT / config["dataset"]["parameters"]))
         SUBJECTS = [f"{n:02d}" for n in range(1, wanted + 1)]
     else:
         DATA = Path(config["dataset"]["root"])
-        prefix = "sub-" if KIND == "bids" else ""
-        SUBJECTS = choose_subjects(DATA, wanted, prefix)
+        prefix = "" if KIND == "mushac" else "sub-"
+        to_come = KIND == "openneuro"
+        SUBJECTS = wanted if to_come else choose_subjects(DATA, wanted, prefix)
 except InputError as error:
     raise WorkflowError(str(error)) from None
 
 PHANTOM = os.path.relpath(ROOT / config["dataset"]["parameters"])
 P = RunPaths(f"results/{config['run']}")
-PLATFORMS = config["platforms"]
+RAW_PLATFORMS = config["platforms"]
+PLATFORMS = written_platforms(RAW_PLATFORMS) if RAW else RAW_PLATFORMS
+STEPS = [s for s in ("denoising", "ringing", "motion") if config["preprocessing"][s]]
 SOURCE, TARGETS = config["source"], config["targets"]
 SCALES = {target: PLATFORMS[target]["scale"] for target in TARGETS}
 PROGRAM = config["registration"]["program"]
@@ -91,13 +106,27 @@ def version(command):
 def found(find, subject, platform):
     """What `find` finds of a scan in the user's data."""
     try:
-        return find(DATA, subject, platform, PLATFORMS[platform])
+        return find(DATA, subject, platform, RAW_PLATFORMS[platform])
     except InputError as error:
         raise WorkflowError(str(error)) from None
 
 
 def scan_of(subject, platform, scan="scan"):
-    """Files of a subject's scan on a platform."""
+    """Files of a subject's scan on a platform, at the resolution that the run uses."""
+    original = original_scan(subject, platform, scan)
+    if "crop" not in PLATFORMS[platform]:
+        return original
+    return FoundScan(
+        dwi=P.cropped.format(subject=subject, platform=platform),
+        mask=P.cropped_mask.format(subject=subject, platform=platform),
+        bval=original.bval,
+        bvec=original.bvec,
+        sidecar=original.sidecar,
+    )
+
+
+def original_scan(subject, platform, scan="scan"):
+    """Files of a subject's scan on a platform, as it came."""
     if KIND == "bids":
         return found(find_scan, subject, platform)
     return Scan(
@@ -122,6 +151,55 @@ def platform_of(wildcards):
         f"no platform in the configuration has session {wildcards.session} and acquisition "
         f"{wildcards.acquisition}"
     )
+
+
+def raw_files(wildcards):
+    """Files of a scan before its preprocessing, by role; those that the data set has."""
+    platform = dict(wildcards.items()).get("platform") or platform_of(wildcards)
+    if KIND == "openneuro":
+        files = raw_scan(wildcards.subject, RAW_PLATFORMS[platform])
+        return {role: f"{DATA}/{path}" for role, path in files.items()}
+    files = found(find_raw_scan, wildcards.subject, platform)
+    return {role: file for role, file in files.items() if file}
+
+
+def before(step):
+    """A raw scan as it is before a step of its preprocessing; `None` is after all of them."""
+
+    def find(wildcards):
+        done = STEPS[: STEPS.index(step)] if step else STEPS
+        if not done:
+            return raw_files(wildcards)["dwi"]
+        platform = dict(wildcards.items()).get("platform") or platform_of(wildcards)
+        return P.step(done[-1]).format(subject=wildcards.subject, platform=platform)
+
+    return find
+
+
+def raw_file(role):
+    """A file of a raw scan, or nothing where the data set has none."""
+    return lambda wildcards: raw_files(wildcards).get(role, [])
+
+
+def gradients(kind):
+    """Gradient table of a preprocessed scan: its motion turns the directions."""
+
+    def find(wildcards):
+        if "motion" not in STEPS:
+            return raw_files(wildcards)[kind]
+        platform = platform_of(wildcards)
+        return P.step("motion", kind).format(
+            subject=wildcards.subject, platform=platform
+        )
+
+    return find
+
+
+def given_mask(wildcards):
+    """Brain mask that a raw data set must have where none is made."""
+    if config["preprocessing"]["mask"]:
+        return []
+    return found(find_scan, wildcards.subject, platform_of(wildcards)).mask
 
 
 def parts(fold):
@@ -236,7 +314,8 @@ def released(wildcards):
 
 def scans_to_validate(wildcards):
     """All files of the scans that the run uses, and for an import the data set's description."""
-    scans = [scan_of(s, platform) for s in SUBJECTS for platform in [SOURCE, *TARGETS]]
+    used = [SOURCE, *TARGETS]
+    scans = [original_scan(s, platform) for s in SUBJECTS for platform in used]
     if KIND == "bids":
         return [file for scan in scans for file in vars(scan).values() if file]
     files = [file for scan in scans for file in [*scan.series.values(), scan.mask]]

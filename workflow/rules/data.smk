@@ -1,9 +1,49 @@
-# Reads: what makes or imports the data set (phantom.smk, mushac.smk), or a data set of the user's.
-# Writes: bids/; and validation.txt, once nothing is wrong with scans that were not simulated.
+# Reads: what makes or imports the data set (phantom.smk, mushac.smk, raw.smk after openneuro.smk), or a
+# data set of the user's. Writes: bids/; and validation.txt, once nothing is wrong with scans that were
+# not simulated.
 
-if KIND != "bids":
+IMPORTS = {
+    "mushac": "Cross-scanner diffusion MRI database (Tax 2019), imported: "
+    "renamed; volumes of other echo or repetition times dropped",
+    "openneuro": "OpenNeuro {accession} {version}, preprocessed: ".format(
+        **config["dataset"]["openneuro"]
+    )
+    + (", ".join(STEPS) or "nothing done"),
+    "raw": f"Raw data set, preprocessed: {', '.join(STEPS) or 'nothing done'}",
+}
+
+if KIND == "openneuro":
+
+    include: "openneuro.smk"
+
+
+if RAW:
+
+    include: "raw.smk"
+
+elif KIND != "bids":
 
     include: f"{KIND}.smk"
+
+
+if KIND in IMPORTS:
+
+    rule describe_import:
+        output:
+            P.dataset_description,
+        log:
+            P.log(P.dataset_description),
+        conda:
+            "../../envs/environment.yaml"
+        params:
+            version=version("describe_import"),
+            name=IMPORTS[KIND].split(": ")[0],
+            changes=IMPORTS[KIND].split(": ")[1],
+        message:
+            "Describe the imported data set"
+        shell:
+            "python -m describe_import --name {params.name:q} --changes {params.changes:q}"
+            " --output {output} &> {log}"
 
 
 rule validate_dataset:
@@ -21,11 +61,11 @@ rule validate_dataset:
         version=version("validate_dataset"),
         root=DATA if KIND == "bids" else P.bids,
         config=as_json(
-            {
+            {"platforms": PLATFORMS}
+            | {
                 key: config[key]
                 for key in (
                     "dataset",
-                    "platforms",
                     "source",
                     "targets",
                     "spherical_harmonics",

@@ -4,21 +4,6 @@
 first = Scan(P.bids, "{subject}", "{session}", "{acquisition}")
 
 
-rule describe_import:
-    output:
-        P.dataset_description,
-    log:
-        P.log(P.dataset_description),
-    conda:
-        "../../envs/environment.yaml"
-    params:
-        version=version("describe_import"),
-    message:
-        "Describe the imported data set"
-    shell:
-        "python -m describe_import --output {output} &> {log}"
-
-
 rule import_scan:
     input:
         unpack(released),

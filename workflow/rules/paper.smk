@@ -120,6 +120,7 @@ rule registration_figure:
 rule platforms_figure:
     input:
         dwi=[scan_of(SHOWN_SUBJECT, platform).dwi for platform in [SOURCE, *TARGETS]],
+        bval=[scan_of(SHOWN_SUBJECT, platform).bval for platform in [SOURCE, *TARGETS]],
         sh=expand(P.sh, scan="scan", subject=SHOWN_SUBJECT, platform=[SOURCE, *TARGETS]),
     output:
         pdf=P.figure.format(figure="platforms", format="pdf"),
@@ -140,7 +141,7 @@ rule platforms_figure:
         "Draw all platforms of {SHOWN_SUBJECT}"
     shell:
         "python -m plot_platforms --platforms {params.platforms} --dwi {input.dwi}"
-        " --sh {input.sh} --subject {params.subject} --output {output} &> {log}"
+        " --bval {input.bval} --sh {input.sh} --subject {params.subject} --output {output} &> {log}"
 
 
 rule learning_curves_figure:

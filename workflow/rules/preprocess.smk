@@ -1,5 +1,30 @@
-# Reads: bids/. Writes: registration/, the transform of each target scan to its subject's source and how
+# Reads: bids/. Writes: cropped/, scans of lower resolution; registration/, the transform of each target scan to its subject's source and how
 # well it fits; sh/, spherical harmonics of every scan on the source grid; splits/, the manifest of each fold.
+
+
+# Only for platforms that are to have a lower resolution than their scans.
+rule crop_kspace:
+    input:
+        validated(),
+        dwi=lambda w: original_scan(w.subject, w.platform).dwi,
+        mask=lambda w: original_scan(w.subject, w.platform).mask,
+    output:
+        dwi=P.cropped,
+        mask=P.cropped_mask,
+    log:
+        P.log(P.cropped),
+    benchmark:
+        P.benchmark(P.cropped)
+    conda:
+        "../../envs/environment.yaml"
+    params:
+        version=version("crop_kspace"),
+        factor=lambda w: PLATFORMS[w.platform]["crop"],
+    message:
+        "Lower the resolution of {wildcards.platform} of {wildcards.subject}"
+    shell:
+        "python -m crop_kspace --dwi {input.dwi} --mask {input.mask} --factor {params.factor}"
+        " --cropped-dwi {output.dwi} --cropped-mask {output.mask} &> {log}"
 
 
 rule register:

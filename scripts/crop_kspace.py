@@ -1,0 +1,25 @@
+"""Make a scan one of lower resolution, by cropping its k-space."""
+
+import argparse
+from pathlib import Path
+
+from harmonization.files import run_command
+from harmonization.images import read_image, write_image
+from harmonization.kspace import crop_kspace, crop_mask
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    for name in ("dwi", "mask"):
+        parser.add_argument(f"--{name}", type=Path, required=True)
+        parser.add_argument(f"--cropped-{name}", type=Path, required=True, help="written")
+    parser.add_argument("--factor", type=int, required=True)
+    args = parser.parse_args()
+    data, affine = crop_kspace(*read_image(args.dwi), args.factor)
+    mask, _ = read_image(args.mask)
+    write_image(args.cropped_dwi, data, affine)
+    write_image(args.cropped_mask, crop_mask(mask, args.factor), affine)
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,24 @@
+"""Denoise a raw scan by Marchenko-Pastur PCA."""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+
+from harmonization.files import blamed_on, run_command
+from harmonization.images import read_image, write_image
+from harmonization.preprocessing import denoise
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    for name in ("dwi", "bval", "output"):
+        parser.add_argument(f"--{name}", type=Path, required=True)
+    args = parser.parse_args()
+    data, affine = read_image(args.dwi)
+    with blamed_on(args.dwi):
+        write_image(args.output, denoise(data, np.loadtxt(args.bval, ndmin=1)), affine)
+
+
+if __name__ == "__main__":
+    run_command(main)

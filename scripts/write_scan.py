@@ -1,0 +1,45 @@
+"""Bring a scan into the BIDS derivative once all steps of its preprocessing are done."""
+
+import argparse
+from pathlib import Path
+
+from harmonization.bids import read_gradients, write_gradients
+from harmonization.files import InputError, read_json, run_command, write_json
+from harmonization.images import read_image, write_image
+
+KEPT = (
+    "EchoTime",
+    "RepetitionTime",
+    "Manufacturer",
+    "ManufacturersModelName",
+    "MagneticFieldStrength",
+    "PhaseEncodingDirection",
+    "PartialFourier",
+)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    for name in ("dwi", "bval", "bvec"):
+        parser.add_argument(f"--from-{name}", type=Path, required=True)
+    parser.add_argument("--from-sidecar", type=Path, help="of the raw scan; may be missing")
+    parser.add_argument(
+        "--steps", nargs="*", default=[], help="of the preprocessing, for the sidecar"
+    )
+    for name in ("dwi", "bval", "bvec", "sidecar"):
+        parser.add_argument(f"--{name}", type=Path, required=True, help="written")
+    args = parser.parse_args()
+
+    data, affine = read_image(args.from_dwi)
+    bvals, directions = read_gradients(args.from_bval, args.from_bvec, affine)
+    if len(bvals) != data.shape[-1]:
+        raise InputError(f"{args.from_bval}: {len(bvals)} b-values for {data.shape[-1]} volumes")
+    raw = read_json(args.from_sidecar) if args.from_sidecar else {}
+    write_image(args.dwi, data, affine)
+    write_gradients(args.bval, args.bvec, bvals, directions, affine)
+    known = {key: raw[key] for key in KEPT if key in raw}
+    write_json(args.sidecar, {**known, "SkullStripped": False, "Preprocessing": args.steps})
+
+
+if __name__ == "__main__":
+    run_command(main)

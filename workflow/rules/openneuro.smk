@@ -1,0 +1,28 @@
+# Reads: OpenNeuro. Writes: the raw data set in dataset.root, of which the run needs its scans only.
+
+openneuro = config["dataset"]["openneuro"]
+downloaded = "sub-{subject}/ses-{session}/dwi/sub-{subject}_ses-{session}{entities}_dwi"
+
+
+rule download_scan:
+    output:
+        [f"{DATA}/{downloaded}.{end}" for end in ("nii.gz", "bval", "bvec", "json")],
+    log:
+        f"{P.results}/logs/download/sub-{{subject}}_ses-{{session}}{{entities}}.log",
+    wildcard_constraints:
+        entities="(_[a-z]+-[A-Za-z0-9]+)*",
+    # The nodes of a cluster rarely reach the internet.
+    localrule: True
+    conda:
+        "../../envs/environment.yaml"
+    # No version of the code: checksums decide what comes, and nobody wants to load it again.
+    params:
+        root=DATA,
+        paths=lambda w, output: [str(Path(file).relative_to(DATA)) for file in output],
+        mirror="{mirror}/{accession}/{version}".format(**openneuro),
+        bucket="{bucket}/{accession}".format(**openneuro),
+    message:
+        "Download {wildcards.session} of {wildcards.subject}"
+    shell:
+        "python -m download_scan --paths {params.paths} --root {params.root}"
+        " --mirror {params.mirror:q} --bucket {params.bucket:q} 2>&1 | tee {log}"
