@@ -1,6 +1,7 @@
 # make results   set up where needed, then the embedded run: tables and figures
 # make test      set up where needed, then the tests; make test-all adds the slow ones
 # make effects   how much of each scanner effect of the phantom a linear map undoes; half an hour
+# make clean     remove all results but what was downloaded
 # make lock      resolve envs/requirements.in into exact pins anew
 
 PYTHON ?= python3
@@ -65,4 +66,5 @@ lock: setup
 	@$(BIN)/python envs/lock.py
 
 clean:
-	rm -rf results .snakemake
+	find results -mindepth 1 -maxdepth 1 ! -name downloads -exec rm -rf {} +
+	rm -rf .snakemake

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import yaml
 
-from harmonization.configuration import check_run, merge
+from harmonization.configuration import RAW, check_run, merge
 from harmonization.files import InputError, run_command, write_text
 from harmonization.validation import validate_dataset
 
@@ -31,7 +31,8 @@ def main() -> None:
     if problems:
         print("\n".join(problems), file=sys.stderr)
         raise InputError(f"{args.root}: {len(problems)} problem{'s' * (len(problems) > 1)}, above")
-    verdict = f"{args.root}: every scan that the run uses is fit for use"
+    raw = "raw " if config["dataset"]["kind"] in RAW else ""
+    verdict = f"{args.root}: every {raw}scan that the run uses is fit for use"
     print(verdict)
     if args.output:
         write_text(args.output, verdict + "\n")

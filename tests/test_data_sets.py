@@ -12,8 +12,9 @@ import pytest
 import yaml
 from conftest import ROOT, planned, snakemake, validator_errors
 from openneuro import Server
+from scipy.spatial.transform import Rotation
 
-from harmonization.bids import read_gradients, write_gradients
+from harmonization.bids import read_gradients, write_dataset_description, write_gradients
 from harmonization.configuration import merge
 from harmonization.images import read_image
 
@@ -167,8 +168,12 @@ SUBJECTS = {"01": "03286", "02": "03997", "03": "10975"}
 
 
 def raw_files(bids, sessions, scratch):
-    """Scans of the tiny run as raw ones: whole numbers, few directions, and a sidecar."""
-    files = {}
+    """Scans of the tiny run as raw ones of ON-Harmony.
+
+    In whole numbers, oblique, with b-values that jitter and directions also for b=0, which is 5.
+    """
+    files, tilt = {}, np.eye(4)
+    tilt[:3, :3] = Rotation.from_euler("x", -10.7, degrees=True).as_matrix()
     for subject, label in SUBJECTS.items():
         for session, (scanner, protocol) in sessions.items():
             name = f"sub-{subject}_ses-{scanner}_acq-{protocol}_run-1_desc-preproc_dwi"
@@ -176,6 +181,9 @@ def raw_files(bids, sessions, scratch):
             data, affine = read_image(f"{scan}.nii.gz")
             bvals, directions = read_gradients(f"{scan}.bval", f"{scan}.bvec", affine)
             kept = np.r_[np.flatnonzero(bvals < 50)[:1], np.flatnonzero(bvals > 50)[:20]]
+            bvals = np.where(bvals > 50, bvals + 5 * (np.arange(len(bvals)) % 3 - 1), 5)
+            directions = np.where(bvals[:, None] > 50, directions, [0.6, 0.8, 0]) @ tilt[:3, :3].T
+            affine = tilt @ affine
             stem = f"sub-{label}/ses-{session}/dwi/sub-{label}_ses-{session}_dir-AP_dwi"
             scaled = data[..., kept] * 1000 / data.max()
             image = nib.Nifti1Image(np.round(scaled).astype(np.int16), affine)
@@ -196,6 +204,7 @@ def raw_files(bids, sessions, scratch):
 def openneuro(results, tmp_path):
     sessions = {"OXF3TRI001": ("ge", "st"), "OXF1PRI001": ("prisma", "st")}
     files = raw_files(results / "bids", sessions, tmp_path)
+    files["dataset_description.json"] = b'{"Name": "ON-Harmony", "BIDSVersion": "1.8.0"}'
     server = Server(files, "ds004712", "2.0.1")
     yield server
     server.close()
@@ -262,12 +271,27 @@ def test_a_scan_that_does_not_come_stops_the_run_with_its_name(openneuro, tmp_pa
     assert not (tmp_path / wanted).exists()
 
 
+def test_a_broken_raw_scan_stops_before_its_preprocessing(openneuro, tmp_path):
+    """What the checksum lets through may still be of no use."""
+    stem = "sub-10975/ses-OXF3TRI001/dwi/sub-10975_ses-OXF3TRI001_dir-AP_dwi"
+    for server in ("bucket/ds004712", "mirror/ds004712/2.0.1"):
+        openneuro.content[f"/{server}/{stem}.bval"] = b"0 1200 1200\n"
+    result = run_open(tmp_path, openneuro)
+    assert result.returncode != 0
+    log = (tmp_path / "results/open/logs/validation_raw.txt.log").read_text()
+    assert f"raw/{stem}.bvec: holds a table of shape (3, 21) for the 3 b-values" in log
+    assert "Traceback" not in log
+    assert not (tmp_path / "results/open/preprocessing").exists()
+    assert (tmp_path / f"raw/{stem}.nii.gz").exists()
+
+
 def test_a_lower_resolution_makes_a_source_for_super_resolution(results, tmp_path):
     """Raw scans on disk, none of the steps, and a source with half of its resolution."""
     sessions = {"OXF3TRI001": ("connectom", "sa"), "OXF1PRI001": ("ge", "st")}
     for path, content in raw_files(results / "bids", sessions, tmp_path).items():
         (tmp_path / "study" / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "study" / path).write_bytes(content)
+    write_dataset_description(tmp_path / "study", "Raw", {"Name": "tests"})
     off = "preprocessing={denoising: false, ringing: false, motion: false}"
     result = snakemake(
         tmp_path,
@@ -293,6 +317,14 @@ def test_a_lower_resolution_makes_a_source_for_super_resolution(results, tmp_pat
     assert 0 < table.loc["Ridge (IQT-GL)", "prisma_32ch"] < table.loc["Identity", "prisma_32ch"]
 
 
+def test_a_derivative_can_be_lowered_too(own_data):
+    lower = "platforms={ge_st: {crop: 2}, prisma_st: {scale: 2}}"
+    arguments = ("--config", lower, "targets=[prisma_st]")
+    jobs = planned(own_data, *arguments, config=own_data / "own.yaml")
+    lowered = [job for job in jobs if job.startswith("Lower")]
+    assert sorted(lowered) == [f"Lower the resolution of ge_st of 0{n}" for n in (1, 2, 3)]
+
+
 @pytest.mark.parametrize(("config", "trainings"), [("open", 390), ("open_sr", 390)])
 def test_the_open_runs_have_a_plan_without_their_data(tmp_path, config, trainings):
     jobs = planned(tmp_path, config=ROOT / f"config/{config}.yaml")
@@ -305,12 +337,12 @@ def test_the_open_runs_have_a_plan_without_their_data(tmp_path, config, training
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ("dataset={subjects: 3}", "dataset.subjects: of openneuro, list their labels"),
+        ("dataset={subjects: 12}", "dataset.subjects: of openneuro, list their labels"),
         ("preprocessing={mask: false}", "openneuro has no masks to take instead"),
         ("preprocessing={gibbs: false}", "unknown key 'gibbs' at preprocessing"),
         ("dataset={openneuro: {bucket: ftp://x}}", "dataset.openneuro.bucket"),
         ("dataset={kind: raw, root: nowhere}", "nowhere: no such folder"),
-        ("dataset={kind: phantom, subjects: 4}", "platforms.trio: kind phantom needs acquisition"),
+        ("dataset={kind: phantom, subjects: 12}", "platforms.trio: kind phantom needs acquisition"),
     ],
 )
 def test_an_open_run_that_cannot_be_is_told(tmp_path, change, message):

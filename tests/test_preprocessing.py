@@ -18,7 +18,7 @@ from harmonization.phantom.acquisition import acquire
 from harmonization.phantom.parameters import read_parameters
 from harmonization.phantom.people import Person
 from harmonization.preprocessing import brain_mask, correct_motion, denoise, remove_ringing
-from harmonization.studies import find_raw_scan, raw_scan
+from harmonization.studies import FoundScan, find_raw_scan, raw_scan
 
 PARAMETERS = read_parameters(ROOT / "config/travelling_heads.yaml")
 
@@ -300,7 +300,8 @@ def test_names_of_raw_scans_are_known_before_they_are_there(tmp_path):
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).touch()
     found = find_raw_scan(tmp_path, "03286", "trio", platform)
-    assert found == {role: str(tmp_path / path) for role, path in names.items()}
+    files = {role: str(tmp_path / path) for role, path in names.items()}
+    assert found == FoundScan(**files, mask=None)
 
 
 def test_written_platforms_have_names_that_bids_allows():

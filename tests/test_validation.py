@@ -1,8 +1,10 @@
 """Broken data sets are refused, each for its own reason; odd but valid ones are not."""
 
 import gzip
+import re
 import shutil
 import struct
+from inspect import getsource
 from pathlib import Path
 
 import nibabel as nib
@@ -513,6 +515,41 @@ def test_a_corruption_is_refused_with_the_name_of_its_file(study, name):
     path, _ = matching[0].split(": ", 1)
     assert path.endswith(named) or Path(path).name.endswith(named)
     assert all("\n" not in problem for problem in problems)
+
+
+@pytest.fixture
+def raw_study(study):
+    """The same scans before their preprocessing, which need no masks."""
+    for path in study.root.rglob("*_desc-*"):
+        if "mask" in path.name:
+            path.unlink()
+        else:
+            path.rename(path.with_name(path.name.replace("_desc-preproc", "")))
+    study.stem = study.stem.replace("_desc-preproc", "")
+    study.config = merge(CONFIG, {"dataset": {"kind": "raw"}})
+    return study
+
+
+OF_RAW_SCANS = [
+    name
+    for name, (spoil, *_) in CORRUPTIONS.items()
+    if not {"s.mask", "desc", "merge"} & set(re.findall(r"s\.mask|desc|merge", getsource(spoil)))
+]
+
+
+def test_a_valid_raw_data_set_has_no_problems(raw_study):
+    assert raw_study.problems() == []
+    assert len(OF_RAW_SCANS) > 45
+
+
+@pytest.mark.parametrize("name", OF_RAW_SCANS)
+def test_a_raw_scan_is_refused_for_the_same_reasons(raw_study, name):
+    spoil, named, finding = CORRUPTIONS[name]
+    spoil(raw_study)
+    matching = [p for p in raw_study.problems() if finding in p]
+    assert matching, raw_study.problems()
+    path, _ = matching[0].split(": ", 1)
+    assert path.endswith(named) or Path(path).name.endswith(named)
 
 
 def test_all_problems_come_in_one_report(study):

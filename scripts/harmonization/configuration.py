@@ -20,6 +20,8 @@ from harmonization.files import InputError
 
 Settings = dict[str, Any]
 
+# Kinds of data sets with scans that are not preprocessed yet.
+RAW = ("raw", "openneuro")
 # What platforms must say of themselves, by the kind of data set.
 NEEDED = {
     "phantom": {"session", "acquisition"},
@@ -175,7 +177,7 @@ def check_run(config: Settings, root: Path) -> Settings:
                 f"configuration: platforms.{name}.crop: a phantom is scanned at any resolution; "
                 "change its voxel_size in dataset.parameters"
             )
-    if kind in ("raw", "openneuro"):
+    if kind in RAW:
         written_platforms(config["platforms"])
     if kind != "phantom":
         return config

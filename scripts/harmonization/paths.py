@@ -19,6 +19,7 @@ class RunPaths:
         self.config = f"{results}/config.yaml"
 
         self.validation = f"{results}/validation.txt"
+        self.raw_validation = f"{results}/validation_raw.txt"
         self.bids = f"{results}/bids"
         self.dataset_description = f"{self.bids}/dataset_description.json"
         self.participants = f"{self.bids}/participants.tsv"

@@ -22,12 +22,12 @@ IMAGES = (".nii.gz", ".nii")
 
 @dataclass(frozen=True)
 class FoundScan:
-    """Files of one scan; a sidecar may be missing."""
+    """Files of one scan; a sidecar may be missing, and of a raw one the mask is."""
 
     dwi: str
     bval: str
     bvec: str
-    mask: str
+    mask: str | None
     sidecar: str | None
 
 
@@ -96,12 +96,10 @@ def find_scan(root: Path, subject: str, name: str, platform: dict[str, Any]) -> 
     return FoundScan(**_with_companions(scan), mask=str(masks[0]))
 
 
-def find_raw_scan(
-    root: Path, subject: str, name: str, platform: dict[str, Any]
-) -> dict[str, str | None]:
-    """Files of a scan that is not preprocessed yet, by role; see `find_scan`. It needs no mask."""
+def find_raw_scan(root: Path, subject: str, name: str, platform: dict[str, Any]) -> FoundScan:
+    """Find a scan that is not preprocessed yet; see `find_scan`. It needs no mask."""
     scan, _ = _find_series(root, subject, name, platform)
-    return _with_companions(scan)
+    return FoundScan(**_with_companions(scan), mask=None)
 
 
 def raw_scan(subject: str, platform: dict[str, Any]) -> dict[str, str]:

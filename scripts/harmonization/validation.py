@@ -14,9 +14,10 @@ from dipy.reconst.shm import real_sh_descoteaux
 
 from harmonization.bids import B0_THRESHOLD, read_gradients, volumes_of_shell
 from harmonization.coefficients import coefficient_orders
+from harmonization.configuration import RAW
 from harmonization.files import InputError, read_json, sha256
 from harmonization.spherical_harmonics import LEGACY
-from harmonization.studies import FoundScan, choose_subjects, find_scan
+from harmonization.studies import FoundScan, choose_subjects, find_raw_scan, find_scan
 
 SMALLEST_VOXEL, LARGEST_VOXEL = 0.3, 6.0  # mm
 LARGEST_CONDITION = 50.0  # of the harmonics at a shell's directions; evenly spread ones have 2
@@ -24,13 +25,14 @@ NEGATIVE_SHARE = 1e-3  # of a brain's values, that interpolation by splines may 
 
 
 def validate_dataset(config: dict[str, Any], root: Path) -> list[str]:
-    """Look at every scan that a run would use.
+    """Look at every scan that a run would use, before or after its preprocessing.
 
     Parameters
     ----------
     config : dict
-        Of the run: ``dataset.subjects``, ``platforms``, ``source``, ``targets``,
-        ``spherical_harmonics``, ``cross_validation``.
+        Of the run: ``dataset.kind``, ``dataset.subjects``, ``platforms``, ``source``,
+        ``targets``, ``spherical_harmonics``. Scans of kinds ``raw`` and ``openneuro`` are not
+        preprocessed yet and need no mask.
     root : Path
         Of the data set.
 
@@ -44,12 +46,13 @@ def validate_dataset(config: dict[str, Any], root: Path) -> list[str]:
         subjects = choose_subjects(root, config["dataset"]["subjects"])
     except InputError as error:
         return [*problems, str(error)]
+    find = find_raw_scan if config["dataset"]["kind"] in RAW else find_scan
     seen: dict[str, str] = {}
     for subject in subjects:
         for name in [config["source"], *config["targets"]]:
             platform = config["platforms"][name]
             try:
-                scan = find_scan(root, subject, name, platform)
+                scan = find(root, subject, name, platform)
             except InputError as error:
                 problems.append(str(error))
                 continue
@@ -72,7 +75,8 @@ def validate_scan(scan: FoundScan, shell: float, order: int) -> list[str]:
     images = {}
     for path, dimensions in ((scan.dwi, 4), (scan.mask, 3)):
         try:
-            images[dimensions] = _read(Path(path), dimensions)
+            if path:
+                images[dimensions] = _read(Path(path), dimensions)
         except InputError as error:
             problems.append(str(error))
     gradients = None
@@ -91,6 +95,9 @@ def validate_scan(scan: FoundScan, shell: float, order: int) -> list[str]:
                 f"{scan.bval}: {entries} b-values for the {volumes} volumes of "
                 f"{Path(scan.dwi).name}; copy the table that belongs to the scan"
             )
+        elif not scan.mask:
+            dwi = images[4][0]
+            problems += _signal_problems(scan, dwi, dwi[..., 0] > dwi[..., 0].mean(), gradients[0])
         elif 3 in images and images[3][0].shape == images[4][0].shape[:3]:
             problems += _signal_problems(scan, images[4][0], images[3][0] > 0, gradients[0])
     return problems

@@ -11,6 +11,7 @@ sys.path.insert(0, str(SCRIPTS))
 from snakemake.exceptions import WorkflowError
 
 from harmonization.configuration import (
+    RAW,
     check_run,
     code_version,
     read_methods,
@@ -42,7 +43,7 @@ try:
     METHODS = read_methods(config, ROOT)
     KIND, wanted = config["dataset"]["kind"], config["dataset"]["subjects"]
     SIMULATED = KIND == "phantom"
-    RAW = KIND in ("raw", "openneuro")
+    IS_RAW = KIND in RAW
     if SIMULATED:
         check_dataset(config, read_parameters(ROOT / config["dataset"]["parameters"]))
         SUBJECTS = [f"{n:02d}" for n in range(1, wanted + 1)]
@@ -57,7 +58,7 @@ except InputError as error:
 PHANTOM = os.path.relpath(ROOT / config["dataset"]["parameters"])
 P = RunPaths(f"results/{config['run']}")
 RAW_PLATFORMS = config["platforms"]
-PLATFORMS = written_platforms(RAW_PLATFORMS) if RAW else RAW_PLATFORMS
+PLATFORMS = written_platforms(RAW_PLATFORMS) if IS_RAW else RAW_PLATFORMS
 STEPS = [s for s in ("denoising", "ringing", "motion") if config["preprocessing"][s]]
 SOURCE, TARGETS = config["source"], config["targets"]
 SCALES = {target: PLATFORMS[target]["scale"] for target in TARGETS}
@@ -153,14 +154,18 @@ def platform_of(wildcards):
     )
 
 
-def raw_files(wildcards):
+def platform_from(wildcards):
+    """Platform of a scan whose file names say it, or its session and acquisition."""
+    return dict(wildcards.items()).get("platform") or platform_of(wildcards)
+
+
+def raw_files(subject, platform):
     """Files of a scan before its preprocessing, by role; those that the data set has."""
-    platform = dict(wildcards.items()).get("platform") or platform_of(wildcards)
     if KIND == "openneuro":
-        files = raw_scan(wildcards.subject, RAW_PLATFORMS[platform])
+        files = raw_scan(subject, RAW_PLATFORMS[platform])
         return {role: f"{DATA}/{path}" for role, path in files.items()}
-    files = found(find_raw_scan, wildcards.subject, platform)
-    return {role: file for role, file in files.items() if file}
+    scan = found(find_raw_scan, subject, platform)
+    return {role: file for role, file in vars(scan).items() if file}
 
 
 def before(step):
@@ -168,9 +173,9 @@ def before(step):
 
     def find(wildcards):
         done = STEPS[: STEPS.index(step)] if step else STEPS
+        platform = platform_from(wildcards)
         if not done:
-            return raw_files(wildcards)["dwi"]
-        platform = dict(wildcards.items()).get("platform") or platform_of(wildcards)
+            return raw_files(wildcards.subject, platform)["dwi"]
         return P.step(done[-1]).format(subject=wildcards.subject, platform=platform)
 
     return find
@@ -178,16 +183,21 @@ def before(step):
 
 def raw_file(role):
     """A file of a raw scan, or nothing where the data set has none."""
-    return lambda wildcards: raw_files(wildcards).get(role, [])
+
+    def find(wildcards):
+        files = raw_files(wildcards.subject, platform_from(wildcards))
+        return files.get(role, [])
+
+    return find
 
 
 def gradients(kind):
     """Gradient table of a preprocessed scan: its motion turns the directions."""
 
     def find(wildcards):
-        if "motion" not in STEPS:
-            return raw_files(wildcards)[kind]
         platform = platform_of(wildcards)
+        if "motion" not in STEPS:
+            return raw_files(wildcards.subject, platform)[kind]
         return P.step("motion", kind).format(
             subject=wildcards.subject, platform=platform
         )
@@ -322,6 +332,31 @@ def scans_to_validate(wildcards):
     return [P.dataset_description, *files]
 
 
+def raw_scans_to_validate(wildcards):
+    """All files of the raw scans that the run uses, and their data set's description."""
+    files = [
+        file
+        for subject in SUBJECTS
+        for platform in [SOURCE, *TARGETS]
+        for file in raw_files(subject, platform).values()
+    ]
+    return [f"{DATA}/{Path(P.dataset_description).name}", *files]
+
+
+def validation_settings(platforms, kind):
+    """What the validation of a data set must know of the run."""
+    harmonics = config["spherical_harmonics"]
+    return as_json(
+        {
+            "dataset": {"kind": kind, "root": str(DATA), "subjects": wanted},
+            "platforms": platforms,
+            "source": SOURCE,
+            "targets": TARGETS,
+            "spherical_harmonics": {key: harmonics[key] for key in ("shell", "order")},
+        }
+    )
+
+
 def sh_settings(wildcards):
     """Settings of a scan's spherical harmonics: its platform may have a shell of its own."""
     shell = PLATFORMS[wildcards.platform].get("shell")
@@ -330,7 +365,8 @@ def sh_settings(wildcards):
 
 def validated():
     """What must be there before anything expensive: a phantom is fit for use by construction."""
-    return [] if SIMULATED else [P.validation]
+    # Ancient: to look once more at the same scans makes nothing else anew.
+    return [] if SIMULATED else [ancient(P.validation)]
 
 
 def references(wildcards):

@@ -2,22 +2,50 @@
 # data set of the user's. Writes: bids/; and validation.txt, once nothing is wrong with scans that were
 # not simulated.
 
+# Of imported data sets: their name, and what is done to them.
 IMPORTS = {
-    "mushac": "Cross-scanner diffusion MRI database (Tax 2019), imported: "
-    "renamed; volumes of other echo or repetition times dropped",
-    "openneuro": "OpenNeuro {accession} {version}, preprocessed: ".format(
-        **config["dataset"]["openneuro"]
-    )
-    + (", ".join(STEPS) or "nothing done"),
-    "raw": f"Raw data set, preprocessed: {', '.join(STEPS) or 'nothing done'}",
+    "mushac": (
+        "Cross-scanner diffusion MRI database (Tax 2019), imported",
+        "Renamed; volumes of other echo or repetition times were dropped",
+    ),
+    "openneuro": (
+        "OpenNeuro {accession} {version}, preprocessed".format(
+            **config["dataset"]["openneuro"]
+        ),
+        ", ".join(STEPS) or "Renamed",
+    ),
+    "raw": ("Raw data set, preprocessed", ", ".join(STEPS) or "Renamed"),
 }
+
+
+rule validate_dataset:
+    input:
+        scans_to_validate,
+    output:
+        P.validation,
+    log:
+        P.log(P.validation),
+    benchmark:
+        P.benchmark(P.validation)
+    conda:
+        "../../envs/environment.yaml"
+    params:
+        version=version("validate_dataset"),
+        root=DATA if KIND == "bids" else P.bids,
+        config=lambda w: validation_settings(PLATFORMS, "bids" if IS_RAW else KIND),
+    message:
+        "Look for what is wrong with {params.root}"
+    shell:
+        "python -m validate_dataset {params.root} --config {params.config:q}"
+        " --output {output} &> {log}"
+
 
 if KIND == "openneuro":
 
     include: "openneuro.smk"
 
 
-if RAW:
+if IS_RAW:
 
     include: "raw.smk"
 
@@ -37,44 +65,10 @@ if KIND in IMPORTS:
             "../../envs/environment.yaml"
         params:
             version=version("describe_import"),
-            name=IMPORTS[KIND].split(": ")[0],
-            changes=IMPORTS[KIND].split(": ")[1],
+            name=IMPORTS[KIND][0],
+            changes=IMPORTS[KIND][1],
         message:
             "Describe the imported data set"
         shell:
             "python -m describe_import --name {params.name:q} --changes {params.changes:q}"
             " --output {output} &> {log}"
-
-
-rule validate_dataset:
-    input:
-        scans_to_validate,
-    output:
-        P.validation,
-    log:
-        P.log(P.validation),
-    benchmark:
-        P.benchmark(P.validation)
-    conda:
-        "../../envs/environment.yaml"
-    params:
-        version=version("validate_dataset"),
-        root=DATA if KIND == "bids" else P.bids,
-        config=as_json(
-            {"platforms": PLATFORMS}
-            | {
-                key: config[key]
-                for key in (
-                    "dataset",
-                    "source",
-                    "targets",
-                    "spherical_harmonics",
-                    "cross_validation",
-                )
-            }
-        ),
-    message:
-        "Look for what is wrong with {params.root}"
-    shell:
-        "python -m validate_dataset {params.root} --config {params.config:q}"
-        " --output {output} &> {log}"

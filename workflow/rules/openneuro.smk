@@ -26,3 +26,12 @@ rule download_scan:
     shell:
         "python -m download_scan --paths {params.paths} --root {params.root}"
         " --mirror {params.mirror:q} --bucket {params.bucket:q} 2>&1 | tee {log}"
+
+
+use rule download_scan as download_description with:
+    output:
+        f"{DATA}/{Path(P.dataset_description).name}",
+    log:
+        f"{P.results}/logs/download/dataset_description.log",
+    message:
+        "Download the description of the data set"

@@ -1,11 +1,28 @@
-# Reads: raw scans. Writes: bids/, a BIDS derivative of the scans that the run uses; each of the steps in
-# preprocessing/ can be switched off, and motion/ keeps how the head moved.
+# Reads: raw scans. Writes: validation_raw.txt, once nothing is wrong with them; bids/, a BIDS derivative
+# of the scans that the run uses. Each of the steps in preprocessing/ can be switched off, and motion/
+# keeps how the head moved.
 
 first = Scan(P.bids, "{subject}", "{session}", "{acquisition}")
 
 
+use rule validate_dataset as validate_raw with:
+    input:
+        raw_scans_to_validate,
+    output:
+        P.raw_validation,
+    log:
+        P.log(P.raw_validation),
+    benchmark:
+        P.benchmark(P.raw_validation)
+    params:
+        version=version("validate_dataset"),
+        root=DATA,
+        config=validation_settings(RAW_PLATFORMS, KIND),
+
+
 rule denoise:
     input:
+        ancient(P.raw_validation),
         dwi=before("denoising"),
         bval=raw_file("bval"),
     output:
@@ -26,6 +43,7 @@ rule denoise:
 
 rule remove_ringing:
     input:
+        ancient(P.raw_validation),
         dwi=before("ringing"),
         sidecar=raw_file("sidecar"),
     output:
@@ -47,6 +65,7 @@ rule remove_ringing:
 
 rule correct_motion:
     input:
+        ancient(P.raw_validation),
         dwi=before("motion"),
         bval=raw_file("bval"),
         bvec=raw_file("bvec"),
@@ -73,6 +92,7 @@ rule correct_motion:
 
 rule make_mask:
     input:
+        ancient(P.raw_validation),
         dwi=before(None),
         bval=raw_file("bval"),
         given=given_mask,
@@ -94,6 +114,7 @@ rule make_mask:
 
 rule write_scan:
     input:
+        ancient(P.raw_validation),
         dwi=before(None),
         bval=gradients("bval"),
         bvec=gradients("bvec"),
