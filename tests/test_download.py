@@ -156,6 +156,20 @@ def test_a_version_without_the_file_is_told(get):
     assert "/mirror/ds1/1.0/sub-2/x.nii.gz: the server has no such file (status 404)" in error
 
 
+def test_a_login_page_in_the_place_of_the_mirror_is_no_link(get, server):
+    server.content[f"/mirror/ds1/1.0/{SCAN}.nii.gz"] = b"<html>Please log in</html>"
+    error = refused(get())
+    assert f"{SCAN}.nii.gz: the mirror has neither a link nor the file, but b'<html>" in error
+
+
+def test_a_full_disk_is_one_line(get, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(harmonization.download, "_copy", full)
+    assert "No space left on device" in refused(get())
+
+
 def test_offline_one_line_says_so(get):
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
@@ -208,7 +222,8 @@ def test_entries_of_the_mirror_are_told_apart():
     digest = "ff133fa3ec3d55141d9094d9eebabb25fdabb2a654cd39086b351e4283aa2ee2"
     key = f"SHA256E-s1192921--{digest}.nii.gz"
     link = f"../../../.git/annex/objects/wz/z0/{key}/{key}".encode()
-    assert content_of(link) == Content(1192921, "sha256", digest)
-    assert content_of(link_to(b"abc", "md5")) == Content(3, "md5", hashlib.md5(b"abc").hexdigest())
+    assert content_of("x.nii.gz", link) == Content(1192921, "sha256", digest)
+    digest = hashlib.md5(b"abc").hexdigest()
+    assert content_of("x.nii.gz", link_to(b"abc", "md5")) == Content(3, "md5", digest)
     text = b"0 1000\n"
-    assert content_of(text) == Content(7, "sha256", hashlib.sha256(text).hexdigest())
+    assert content_of("x.bval", text) == Content(7, "sha256", hashlib.sha256(text).hexdigest())

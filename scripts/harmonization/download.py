@@ -10,7 +10,7 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -25,6 +25,7 @@ CHUNK = 1 << 16  # bytes; what a cut connection loses at most
 LARGEST_LINK = 1 << 20  # bytes; gradient tables and sidecars are far smaller
 REPORT_EVERY = 10  # seconds
 ANNEX_KEY = re.compile(rb"(?:\S*/)?(SHA256|MD5)E?-s(\d+)--([0-9a-f]+)(?:\.\S+)?\s*")
+GZIP = b"\x1f\x8b"
 
 
 class InterruptionError(Exception):
@@ -40,11 +41,22 @@ class Content:
     digest: str
 
 
-def content_of(entry: bytes) -> Content:
-    """Content of a file by its entry in the Git repository: a link to it, or the file itself."""
+def content_of(path: str, entry: bytes) -> Content:
+    """Content of a file by its entry in the Git repository: a link to it, or the file itself.
+
+    Raises
+    ------
+    InputError
+        If the entry is neither, as where a login page answers in the server's place.
+    """
     if key := ANNEX_KEY.fullmatch(entry):
         algorithm, size, digest = key.groups()
         return Content(int(size), algorithm.decode().lower(), digest.decode())
+    if path.endswith(".gz") and not entry.startswith(GZIP):
+        raise InputError(
+            f"{path}: the mirror has neither a link nor the file, but {entry[:40]!r}; look at "
+            "dataset.openneuro.mirror in a browser"
+        )
     return Content(len(entry), "sha256", hashlib.sha256(entry).hexdigest())
 
 
@@ -96,7 +108,7 @@ def download(
 
 def _get(path: str, root: Path, mirror: str, bucket: str, report: Callable[[str], None]) -> Path:
     """Bring the whole content of one file; gives where it lies."""
-    content = content_of(_persistently(f"{mirror}/{path}", _read_entry))
+    content = content_of(path, _persistently(f"{mirror}/{path}", _read_entry))
     # By name as well: several files may hold the same.
     partial = root / ".partial" / f"{Path(path).name}.{content.digest[:16]}"
     partial.parent.mkdir(parents=True, exist_ok=True)
@@ -111,18 +123,18 @@ def _get(path: str, root: Path, mirror: str, bucket: str, report: Callable[[str]
 
 def _persistently(url: str, attempt: Callable[[str], bytes | None]) -> bytes | None:
     """Try several times what may fail once."""
-    for wait in (*WAITS, None):
-        try:
+    for wait in WAITS:
+        with suppress(InterruptionError):
             return attempt(url)
-        except InterruptionError as interruption:
-            if wait is None:
-                raise InputError(
-                    f"{url}: {interruption}, {len(WAITS) + 1} times; is {urlsplit(url).netloc} "
-                    "reachable from here? Run again to go on from where it stopped, or bring the "
-                    "files by other means and set dataset.kind to raw"
-                ) from None
-            time.sleep(wait)
-    raise AssertionError("unreachable")
+        time.sleep(wait)
+    try:
+        return attempt(url)
+    except InterruptionError as interruption:
+        raise InputError(
+            f"{url}: {interruption}, {len(WAITS) + 1} times; is {urlsplit(url).netloc} reachable "
+            "from here? Run again to go on from where it stopped, or bring the files by other "
+            "means and set dataset.kind to raw"
+        ) from None
 
 
 @contextmanager

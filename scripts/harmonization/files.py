@@ -18,7 +18,7 @@ def run_command(main: Callable[[], None]) -> None:
     """Run a command's `main`; bad input ends it with one line and exit status 1."""
     try:
         main()
-    except (InputError, FileNotFoundError) as error:
+    except (InputError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
 
