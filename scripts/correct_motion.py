@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from harmonization.bids import read_gradients, write_gradients, write_table
-from harmonization.files import InputError, blamed_on, run_command
-from harmonization.images import read_image, write_image
+from harmonization.bids import read_series, write_gradients, write_table
+from harmonization.files import blamed_on, run_command
+from harmonization.images import write_image
 from harmonization.preprocessing import correct_motion
 from harmonization.registration import rotation_of
 
@@ -20,10 +20,7 @@ def main() -> None:
         parser.add_argument(f"--{name}", type=Path, required=True, help="written")
     args = parser.parse_args()
 
-    data, affine = read_image(args.dwi)
-    bvals, directions = read_gradients(args.bval, args.bvec, affine)
-    if len(bvals) != data.shape[-1]:
-        raise InputError(f"{args.bval}: {len(bvals)} b-values for {data.shape[-1]} volumes")
+    data, affine, bvals, directions = read_series(args.dwi, args.bval, args.bvec)
     with blamed_on(args.dwi):
         corrected, rotated, transforms = correct_motion(data, affine, bvals, directions)
     write_image(args.output, corrected, affine)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from harmonization.bids import B0_THRESHOLD, read_gradients, volumes_of_shell
+from harmonization.bids import B0_THRESHOLD, read_series, volumes_of_shell
 from harmonization.coefficients import coefficient_orders
 from harmonization.files import InputError, run_command, write_json
 from harmonization.grids import (
@@ -45,10 +45,7 @@ def main() -> None:
         parser.add_argument(f"--{name}", type=Path, required=True, help="written")
     args = parser.parse_args()
 
-    dwi, affine = read_image(args.dwi)
-    bvals, directions = read_gradients(args.bval, args.bvec, affine)
-    if len(bvals) != dwi.shape[-1]:
-        raise InputError(f"{args.bval}: {len(bvals)} b-values for {dwi.shape[-1]} volumes")
+    dwi, affine, bvals, directions = read_series(args.dwi, args.bval, args.bvec)
     scan_mask, _ = read_image(args.mask)
     if scan_mask.shape != dwi.shape[:3]:
         raise InputError(f"{args.mask}: shape {scan_mask.shape} differs from {args.dwi.name}'s")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from harmonization.bids import B0_THRESHOLD, read_gradients, write_gradients
+from harmonization.bids import B0_THRESHOLD, read_series, write_gradients
 from harmonization.files import InputError, run_command, write_json
 from harmonization.images import read_image, write_image
 
@@ -26,15 +26,13 @@ def main() -> None:
         parser.add_argument(f"--{name}", type=Path, required=True, help="written")
     args = parser.parse_args()
 
-    data, affine = read_image(args.from_dwi)
+    series = args.from_dwi, args.from_bval, args.from_bvec
+    data, affine, bvals, directions = read_series(*series)
     mask, mask_affine = read_image(args.from_mask)
-    bvals, directions = read_gradients(args.from_bval, args.from_bvec, affine)
     volumes = data.shape[-1]
     echo_times, repetition_times = (
         read_times(path, volumes) for path in (args.from_echo_times, args.from_repetition_times)
     )
-    if len(bvals) != volumes:
-        raise InputError(f"{args.from_bval}: {len(bvals)} b-values for {volumes} volumes")
     timing = np.stack([echo_times, repetition_times], axis=1)
     weighted = bvals > B0_THRESHOLD
     kinds = np.unique(timing[weighted], axis=0)

@@ -3,9 +3,9 @@
 import argparse
 from pathlib import Path
 
-from harmonization.bids import read_gradients, write_gradients
-from harmonization.files import InputError, read_json, run_command, write_json
-from harmonization.images import read_image, write_image
+from harmonization.bids import read_series, write_gradients
+from harmonization.files import read_json, run_command, write_json
+from harmonization.images import write_image
 
 KEPT = (
     "EchoTime",
@@ -30,10 +30,8 @@ def main() -> None:
         parser.add_argument(f"--{name}", type=Path, required=True, help="written")
     args = parser.parse_args()
 
-    data, affine = read_image(args.from_dwi)
-    bvals, directions = read_gradients(args.from_bval, args.from_bvec, affine)
-    if len(bvals) != data.shape[-1]:
-        raise InputError(f"{args.from_bval}: {len(bvals)} b-values for {data.shape[-1]} volumes")
+    series = args.from_dwi, args.from_bval, args.from_bvec
+    data, affine, bvals, directions = read_series(*series)
     raw = read_json(args.from_sidecar) if args.from_sidecar else {}
     write_image(args.dwi, data, affine)
     write_gradients(args.bval, args.bvec, bvals, directions, affine)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from harmonization.files import read_json
-from harmonization.flirt import from_flirt, to_flirt
+from harmonization.flirt import flirt_space, from_flirt
 from harmonization.images import write_image
 
 # What stands in for flirt: it notes how it was called, and writes the matrix it was given.
@@ -98,35 +98,39 @@ def test_the_first_axis_is_reversed_where_the_affine_is_right_handed():
     expected = np.eye(4)
     expected[0, 3] = 3
     for affine in (right, left):
-        found = from_flirt(matrix, (8, 9, 10), affine, (8, 9, 10), affine)
+        space = flirt_space((8, 9, 10), affine)
+        found = from_flirt(matrix, space, space)
         np.testing.assert_allclose(found, expected, atol=1e-9)
     # A longer moving grid, with the same first voxel: FLIRT counts from its other end.
-    found = from_flirt(np.eye(4), (8, 9, 10), right, (10, 9, 10), right)
+    spaces = flirt_space((8, 9, 10), right), flirt_space((10, 9, 10), right)
+    found = from_flirt(np.eye(4), *spaces)
     expected[0, 3] = 4
     np.testing.assert_allclose(found, expected, atol=1e-9)
 
 
 @given(
     turn=st.tuples(*[st.floats(-180, 180)] * 3),
-    flips=st.tuples(*[st.sampled_from([-1, 1])] * 6),
+    flips=st.tuples(*[st.sampled_from([-1, 1])] * 3),
     shift=st.tuples(*[st.floats(-20, 20)] * 3),
 )
 @settings(max_examples=25, deadline=None)
-def test_matrices_go_to_flirt_and_back(turn, flips, shift):
+def test_flirt_counts_in_millimetres_from_the_first_voxel(turn, flips, shift):
+    """Whatever the affine: no length and no handedness changes between FLIRT's spaces."""
     rotation = Rotation.from_euler("xyz", turn, degrees=True).as_matrix()
-    fixed, moving = np.eye(4), np.eye(4)
-    fixed[:3, :3] = rotation @ np.diag(flips[:3]) * 2.4
-    moving[:3, :3] = np.diag(flips[3:]) * [1.2, 1.3, 1.4]
-    moving[:3, 3] = shift
-    transform = np.eye(4)
-    transform[:3, :3] = rotation.T
-    transform[:3, 3] = shift
-    grids = (5, 6, 7), fixed, (8, 9, 10), moving
-    matrix = to_flirt(transform, *grids)
-    np.testing.assert_allclose(from_flirt(matrix, *grids), transform, atol=1e-9)
-    # Millimetres go to millimetres: no length changes, and no handedness in FLIRT's own space.
-    np.testing.assert_allclose(np.linalg.svd(matrix[:3, :3])[1], 1)
-    assert np.linalg.det(matrix[:3, :3]) == pytest.approx(1)
+    affine, shape = np.eye(4), (5, 6, 7)
+    affine[:3, :3] = rotation @ np.diag(flips) * [1.2, 1.3, 2.4]
+    affine[:3, 3] = shift
+    space = flirt_space(shape, affine)
+    # One voxel along each axis, as FLIRT sees it.
+    steps = (space @ affine)[:3, :3]
+    reversed_first = np.linalg.det(affine[:3, :3]) > 0
+    expected = np.diag([-1.2 if reversed_first else 1.2, 1.3, 2.4])
+    np.testing.assert_allclose(steps, expected, atol=1e-9)
+    first = [4 if reversed_first else 0, 0, 0, 1]
+    np.testing.assert_allclose((space @ affine @ first)[:3], 0, atol=1e-9)
+    assert np.linalg.det(space[:3, :3]) == pytest.approx(-1)
+    # FLIRT leaves all where it is: so does what it means in the world.
+    np.testing.assert_allclose(from_flirt(np.eye(4), space, space), np.eye(4), atol=1e-9)
 
 
 @pytest.mark.parametrize(

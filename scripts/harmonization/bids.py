@@ -116,6 +116,23 @@ def volumes_of_shell(bvals: np.ndarray, shell: float, path: str | Path) -> np.nd
     return chosen
 
 
+def read_series(
+    dwi: str | Path, bval: str | Path, bvec: str | Path
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Read a series (x, y, z, n), its affine, and its gradients, see `read_gradients`.
+
+    Raises
+    ------
+    InputError
+        If a file is broken, or the numbers of volumes and b-values disagree.
+    """
+    data, affine = read_image(dwi)
+    bvals, directions = read_gradients(bval, bvec, affine)
+    if len(bvals) != data.shape[-1]:
+        raise InputError(f"{bval}: {len(bvals)} b-values for {data.shape[-1]} volumes")
+    return data, affine, bvals, directions
+
+
 def read_mean_b0(dwi: str | Path, bval: str | Path) -> tuple[np.ndarray, np.ndarray]:
     """Mean b=0 volume (x, y, z) of a series, and its affine; refused if it has none."""
     chosen = np.flatnonzero(np.loadtxt(bval, ndmin=1) < B0_THRESHOLD)

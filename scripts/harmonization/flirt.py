@@ -18,7 +18,8 @@ from harmonization.registration import LARGEST_ROTATION
 DEGREES_OF_FREEDOM = {"rigid": 6, "affine": 12}
 
 
-def _world_to_flirt(shape: tuple[int, ...], affine: np.ndarray) -> np.ndarray:
+def flirt_space(shape: tuple[int, ...], affine: np.ndarray) -> np.ndarray:
+    """World to FLIRT's millimetres (4, 4), of an image with this `shape` and `affine`."""
     sizes = nib.affines.voxel_sizes(affine)
     scaling = np.diag([*sizes, 1.0])
     if np.linalg.det(affine[:3, :3]) > 0:
@@ -27,30 +28,12 @@ def _world_to_flirt(shape: tuple[int, ...], affine: np.ndarray) -> np.ndarray:
     return scaling @ np.linalg.inv(affine)
 
 
-def to_flirt(
-    transform: np.ndarray,
-    fixed_shape: tuple[int, ...],
-    fixed_affine: np.ndarray,
-    moving_shape: tuple[int, ...],
-    moving_affine: np.ndarray,
-) -> np.ndarray:
-    """FLIRT's matrix, moving to fixed, of a `transform` (4, 4) from fixed to moving world."""
-    fixed = _world_to_flirt(fixed_shape, fixed_affine)
-    moving = _world_to_flirt(moving_shape, moving_affine)
-    return fixed @ np.linalg.inv(transform) @ np.linalg.inv(moving)
+def from_flirt(matrix: np.ndarray, fixed_space: np.ndarray, moving_space: np.ndarray) -> np.ndarray:
+    """Transform (4, 4) from fixed to moving world, of FLIRT's `matrix` from moving to fixed.
 
-
-def from_flirt(
-    matrix: np.ndarray,
-    fixed_shape: tuple[int, ...],
-    fixed_affine: np.ndarray,
-    moving_shape: tuple[int, ...],
-    moving_affine: np.ndarray,
-) -> np.ndarray:
-    """Inverse of `to_flirt`."""
-    fixed = _world_to_flirt(fixed_shape, fixed_affine)
-    moving = _world_to_flirt(moving_shape, moving_affine)
-    return np.linalg.inv(moving) @ np.linalg.inv(matrix) @ fixed
+    The spaces are those of `flirt_space`.
+    """
+    return np.linalg.inv(moving_space) @ np.linalg.inv(matrix) @ fixed_space
 
 
 def register_by_flirt(
@@ -67,13 +50,14 @@ def register_by_flirt(
     InputError
         If there is no ``flirt``, or it fails.
     """
-    start = to_flirt(np.eye(4), fixed.shape, fixed_affine, moving.shape, moving_affine)
+    fixed_space = flirt_space(fixed.shape, fixed_affine)
+    moving_space = flirt_space(moving.shape, moving_affine)
     limits = [f"{-LARGEST_ROTATION:g}", f"{LARGEST_ROTATION:g}"]
     with TemporaryDirectory() as name:
         folder = Path(name)
         write_image(folder / "fixed.nii.gz", np.float32(fixed), fixed_affine)
         write_image(folder / "moving.nii.gz", np.float32(moving), moving_affine)
-        np.savetxt(folder / "start.mat", start)
+        np.savetxt(folder / "start.mat", fixed_space @ np.linalg.inv(moving_space))
         command = ["flirt", "-in", str(folder / "moving.nii.gz")]
         command += ["-ref", str(folder / "fixed.nii.gz"), "-init", str(folder / "start.mat")]
         command += ["-omat", str(folder / "found.mat"), "-cost", "normmi"]
@@ -97,4 +81,4 @@ def register_by_flirt(
                 f"flirt: no transform, exit status {result.returncode} ({said}); set "
                 "registration.program to dipy"
             )
-    return from_flirt(matrix, fixed.shape, fixed_affine, moving.shape, moving_affine)
+    return from_flirt(matrix, fixed_space, moving_space)
