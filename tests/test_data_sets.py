@@ -150,6 +150,7 @@ def test_the_released_database_gives_the_same_numbers_as_bids(released_tree, res
     assert len(both) > 10
     np.testing.assert_allclose(both["value_imported"], both["value_direct"], rtol=1e-6)
     assert (made / "tables/patch_mse.csv").exists()
+    assert not validator_errors(made / "bids")
     logs = "".join(path.read_text() for path in (made / "logs/bids").rglob("*.log"))
     assert logs.count(": dropped volume") == 2 * 9
     assert "b=0, TE 66 ms, TR 7200 ms" in logs
