@@ -101,6 +101,7 @@ def still(atlas):
 def moved(still):
     """The same with some of its volumes moved, and how."""
     data, rng = still.signal.copy(), np.random.default_rng(11)
+    level = data[..., 0].max() / 80
     poses = np.tile(np.eye(4), (len(still.bvals), 1, 1))
     points = points_of_mask(np.ones(data.shape[:3], dtype=bool), still.affine)
     # The head nods between the second and the fourth volume, and again before the last.
@@ -111,7 +112,9 @@ def moved(still):
         there = transform_points(np.linalg.inv(poses[volume]), points)
         values = sample(data[..., volume], still.affine, there, 3)
         data[..., volume] = values.reshape(data.shape[:3])
-    return data, poses
+    # Noise also where no head is.
+    noise = rng.normal(0, level, (2, *data.shape))
+    return np.hypot(data + noise[0], noise[1]).astype(np.float32), poses
 
 
 def test_motion_is_found_and_undone_and_directions_turn_along(still, moved):
@@ -121,20 +124,20 @@ def test_motion_is_found_and_undone_and_directions_turn_along(still, moved):
     brain = points_of_mask(still.mask, still.affine)
     for found, true in zip(transforms, poses, strict=True):
         off = transform_points(found, brain) - transform_points(true, brain)
-        assert np.linalg.norm(off, axis=1).mean() < 0.8  # mm; voxels have 4.8
+        assert np.linalg.norm(off, axis=1).mean() < 1.2  # mm, a quarter of a voxel
     angles = np.degrees(np.arccos(np.clip((rotated * still.directions).sum(axis=1), -1, 1)))
-    assert angles[still.bvals > 50].max() < 0.5
+    assert angles[still.bvals > 50].max() < 1.2  # the head turned by up to 3.7 degrees
     inside = still.mask > 0
     for volume in (3, 4, 9):
         before = rms((data - still.signal)[inside][:, volume])
-        assert rms((corrected - still.signal)[inside][:, volume]) < 0.5 * before
+        assert rms((corrected - still.signal)[inside][:, volume]) < 0.75 * before
     assert corrected.min() >= 0
 
 
 def test_a_volume_that_fits_nowhere_is_named(truth, monkeypatch):
     turned = np.eye(4)
     turned[:3, :3] = Rotation.from_euler("z", 40, degrees=True).as_matrix()
-    monkeypatch.setattr(preprocessing, "register", lambda *_: turned)
+    monkeypatch.setattr(preprocessing, "register", lambda *_, **__: turned)
     data = truth.signal[..., :1].repeat(3, axis=-1)
     with pytest.raises(InputError, match=r"volume 1 fits only when moved by .* mm and 80 degrees"):
         correct_motion(data, truth.affine, np.array([0.0, 1000, 1000]), np.eye(3))

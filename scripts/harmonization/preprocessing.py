@@ -17,7 +17,7 @@ from harmonization.grids import points_of_mask, rotate_directions, sample, trans
 from harmonization.registration import LARGEST_ROTATION, register, rotation_of
 
 LARGEST_MOTION = 50.0  # mm
-MARGIN = 2  # voxels around the brain that are denoised too
+MARGIN = 2  # voxels around the brain that count as well
 
 
 def brain_mask(b0: np.ndarray) -> np.ndarray:
@@ -37,6 +37,10 @@ def brain_mask(b0: np.ndarray) -> np.ndarray:
     raise InputError("nothing stands out as brain in its mean b=0 image; look at it")
 
 
+def _around_brain(b0: np.ndarray) -> np.ndarray:
+    return binary_dilation(brain_mask(b0), iterations=MARGIN)
+
+
 def denoise(data: np.ndarray, bvals: np.ndarray) -> np.ndarray:
     """Marchenko-Pastur PCA (Veraart 2016) of a series (x, y, z, v), in and around the brain.
 
@@ -53,8 +57,7 @@ def denoise(data: np.ndarray, bvals: np.ndarray) -> np.ndarray:
             f"denoising takes {2 * radius + 1} voxels in every direction, the scan has "
             f"{data.shape[:3]}; switch preprocessing.denoising off"
         )
-    b0 = data[..., volumes_by_shell(bvals)[0]].mean(axis=-1)
-    brain = binary_dilation(brain_mask(b0), iterations=MARGIN)
+    brain = _around_brain(data[..., volumes_by_shell(bvals)[0]].mean(axis=-1))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # division by zero where no patch reaches
         denoised = mppca(data, mask=brain, patch_radius=radius)
@@ -77,7 +80,7 @@ def correct_motion(
     """Rigid motion between the volumes of a series, undone.
 
     Each volume is registered to the mean of its shell, which looks like it, and each mean to that
-    of the b=0 volumes.
+    of the next lower shell, down to b=0. Only the brain counts: at high b, noise fills the rest.
 
     Parameters
     ----------
@@ -104,15 +107,18 @@ def correct_motion(
     """
     shells = volumes_by_shell(bvals)
     means = [data[..., shell].mean(axis=-1) for shell in shells]
-    transforms = np.empty((len(bvals), 4, 4))
+    brain = _around_brain(means[0])
+
+    def pose(fixed: np.ndarray, moving: np.ndarray) -> np.ndarray:
+        return register(fixed, affine, moving, affine, "rigid", mask=brain, near=True)
+
+    transforms, to_shell = np.empty((len(bvals), 4, 4)), np.eye(4)
     for number, (shell, mean) in enumerate(zip(shells, means, strict=True)):
-        to_shell = np.eye(4)
         if number:
-            to_shell = register(means[0], affine, mean, affine, "rigid")
+            to_shell = pose(means[number - 1], mean) @ to_shell
         for volume in shell:
-            within = np.eye(4)
-            if len(shell) > 1:
-                within = register(mean, affine, data[..., volume], affine, "rigid")
+            alone = len(shell) == 1
+            within = np.eye(4) if alone else pose(mean, data[..., volume])
             transforms[volume] = within @ to_shell
     points = points_of_mask(np.ones(data.shape[:3], dtype=bool), affine)
     corrected = np.empty(data.shape, dtype=np.float32)

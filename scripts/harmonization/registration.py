@@ -108,6 +108,8 @@ def register(
     moving: np.ndarray,
     moving_affine: np.ndarray,
     model: str = "affine",
+    mask: np.ndarray | None = None,
+    near: bool = False,
 ) -> np.ndarray:
     """Align `moving` with `fixed` by mutual information (dipy), coarse to fine.
 
@@ -119,13 +121,17 @@ def register(
         Voxel to world, millimetres.
     model : {'rigid', 'affine'}
         Last of the transformations fitted one after the other.
+    mask : ndarray of bool, shape (x, y, z), optional
+        Where in `fixed` to compare; everywhere by default.
+    near : bool
+        The images lie within millimetres of each other: no translation is fitted first.
 
     Returns
     -------
     ndarray, shape (4, 4)
         World of `fixed` to world of `moving`, millimetres.
     """
-    stages = [TranslationTransform3D(), RigidTransform3D()]
+    stages = [RigidTransform3D()] if near else [TranslationTransform3D(), RigidTransform3D()]
     if model == "affine":
         stages.append(AffineTransform3D())
     # A thin slab must not be shrunk to a single slice, which fits in any rotation.
@@ -153,6 +159,7 @@ def register(
                 static_grid2world=fixed_affine,
                 moving_grid2world=moving_affine,
                 starting_affine=transform,
+                static_mask=None if mask is None else mask.astype(np.int32),
                 moving_mask=in_field_of_view,
             ).affine
     return transform
