@@ -101,7 +101,7 @@ def still(atlas):
 def moved(still):
     """The same with some of its volumes moved, and how."""
     data, rng = still.signal.copy(), np.random.default_rng(11)
-    level = data[..., 0].max() / 80
+    level = data[..., 0].max() / 200
     poses = np.tile(np.eye(4), (len(still.bvals), 1, 1))
     points = points_of_mask(np.ones(data.shape[:3], dtype=bool), still.affine)
     # The head nods between the second and the fourth volume, and again before the last.
