@@ -110,7 +110,7 @@ def correct_motion(
     brain = _around_brain(means[0])
 
     def pose(fixed: np.ndarray, moving: np.ndarray) -> np.ndarray:
-        return register(fixed, affine, moving, affine, "rigid", mask=brain, near=True)
+        return register(fixed, affine, moving, affine, "rigid", mask=brain)
 
     transforms, to_shell = np.empty((len(bvals), 4, 4)), np.eye(4)
     for number, (shell, mean) in enumerate(zip(shells, means, strict=True)):

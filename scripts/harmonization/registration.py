@@ -109,7 +109,6 @@ def register(
     moving_affine: np.ndarray,
     model: str = "affine",
     mask: np.ndarray | None = None,
-    near: bool = False,
 ) -> np.ndarray:
     """Align `moving` with `fixed` by mutual information (dipy), coarse to fine.
 
@@ -122,16 +121,14 @@ def register(
     model : {'rigid', 'affine'}
         Last of the transformations fitted one after the other.
     mask : ndarray of bool, shape (x, y, z), optional
-        Where in `fixed` to compare; everywhere by default.
-    near : bool
-        The images lie within millimetres of each other: no translation is fitted first.
+        What of `fixed` to compare, all of which `moving` must reach; by default whatever both do.
 
     Returns
     -------
     ndarray, shape (4, 4)
         World of `fixed` to world of `moving`, millimetres.
     """
-    stages = [RigidTransform3D()] if near else [TranslationTransform3D(), RigidTransform3D()]
+    stages = [TranslationTransform3D(), RigidTransform3D()]
     if model == "affine":
         stages.append(AffineTransform3D())
     # A thin slab must not be shrunk to a single slice, which fits in any rotation.
@@ -145,8 +142,12 @@ def register(
         factors=factors,
         verbosity=0,
     )
-    # Where one scan reaches further than the other there is nothing to compare.
-    in_field_of_view = np.ones(moving.shape, dtype=np.int32)
+    # Where one scan reaches further than the other there is nothing to compare. A mask is another
+    # matter: turning it out of sight would leave the few voxels that fit best.
+    if mask is None:
+        masks = {"moving_mask": np.ones(moving.shape, dtype=np.int32)}
+    else:
+        masks = {"static_mask": mask.astype(np.int32)}
     transform = None
     for stage in stages:
         with warnings.catch_warnings():
@@ -159,7 +160,6 @@ def register(
                 static_grid2world=fixed_affine,
                 moving_grid2world=moving_affine,
                 starting_affine=transform,
-                static_mask=None if mask is None else mask.astype(np.int32),
-                moving_mask=in_field_of_view,
+                **masks,
             ).affine
     return transform
