@@ -329,7 +329,7 @@ def test_a_derivative_can_be_lowered_too(own_data):
 @pytest.mark.parametrize(("config", "trainings"), [("open", 390), ("open_sr", 390)])
 def test_the_open_runs_have_a_plan_without_their_data(tmp_path, config, trainings):
     jobs = planned(tmp_path, config=ROOT / f"config/{config}.yaml")
-    assert sum(job.startswith("Download") for job in jobs) == 40
+    assert sum(job.startswith("Download") for job in jobs) == 41  # scans, and what describes them
     assert sum(job.startswith("Correct") for job in jobs) == 40
     assert sum(job.startswith("Lower the resolution") for job in jobs) == (config == "open_sr") * 10
     assert sum(job.startswith("Train") for job in jobs) == trainings
