@@ -66,5 +66,5 @@ lock: setup
 	@$(BIN)/python envs/lock.py
 
 clean:
-	find results -mindepth 1 -maxdepth 1 ! -name downloads -exec rm -rf {} +
+	[ ! -d results ] || find results -mindepth 1 -maxdepth 1 ! -name downloads -exec rm -rf {} +
 	rm -rf .snakemake
