@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from harmonization.files import blamed_on, run_command
+from harmonization.files import InputError, blamed_on, run_command
 from harmonization.images import read_image, write_image
 from harmonization.preprocessing import denoise
 
@@ -16,8 +16,11 @@ def main() -> None:
         parser.add_argument(f"--{name}", type=Path, required=True)
     args = parser.parse_args()
     data, affine = read_image(args.dwi)
+    bvals = np.loadtxt(args.bval, ndmin=1)
+    if len(bvals) != data.shape[-1]:
+        raise InputError(f"{args.bval}: {len(bvals)} b-values for {data.shape[-1]} volumes")
     with blamed_on(args.dwi):
-        write_image(args.output, denoise(data, np.loadtxt(args.bval, ndmin=1)), affine)
+        write_image(args.output, denoise(data, bvals), affine)
 
 
 if __name__ == "__main__":

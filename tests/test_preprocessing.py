@@ -238,6 +238,21 @@ def test_a_scan_without_b0_is_named(command, raw, tmp_path, name):
     assert not (tmp_path / "x.nii").exists()
 
 
+@pytest.mark.parametrize("name", ["denoise", "correct_motion"])
+def test_a_table_of_another_scan_is_named(command, raw, tmp_path, name):
+    raw["bval"].write_text("0 " + " ".join(["1200"] * 14) + " 0")
+    np.savetxt(raw["bvec"], np.tile([1, 0, 0], (16, 1)))
+    outputs = {"output": tmp_path / "x.nii"}
+    if name == "correct_motion":
+        outputs |= {n: tmp_path / n for n in ("rotated-bval", "rotated-bvec", "motion")}
+    else:
+        raw.pop("bvec")
+    status, error = command(name, raw | outputs)
+    assert (status, len(error.splitlines())) == (1, 1)
+    assert "raw.bval: 16 b-values for 10 volumes" in error
+    assert not (tmp_path / "x.nii").exists()
+
+
 def test_partial_k_space_is_warned_of(command, raw, tmp_path):
     write_json(tmp_path / "raw.json", {"PartialFourier": 0.75})
     write_image(tmp_path / "small.nii", read_image(raw["dwi"])[0][:, :, :3, :2], np.eye(4))
