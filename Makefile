@@ -8,9 +8,6 @@ PYTHON ?= python3
 CORES ?= 2
 BIN := .venv/bin
 
-EFFECTS := gradient_nonlinearity calibration echo_time point_spread receive_bias acceleration \
-	distortion pose noise
-
 .PHONY: results report effects test test-all lint format lock setup clean
 
 setup: .venv/installed
@@ -18,7 +15,7 @@ setup: .venv/installed
 .venv/installed: envs/requirements.txt envs/setup.sh
 	@sh envs/setup.sh $(PYTHON)
 
-# The BIDS validator: only the tests need it.
+# The BIDS validator and the parallel runner: only the tests need them.
 .venv/installed-for-tests: .venv/installed envs/requirements-test.txt
 	@$(BIN)/python -m pip install --disable-pip-version-check --quiet -r envs/requirements-test.txt
 	@touch $@
@@ -34,22 +31,14 @@ report: results
 	@echo "Report:  results/embedded/report.html"
 
 effects: setup
-	@for effect in none $(EFFECTS) all; do \
-		case $$effect in none) on= ;; all) on=$$(echo $(EFFECTS) | tr ' ' ,) ;; *) on=$$effect ;; esac; \
-		$(BIN)/snakemake results/effect_$$effect/metrics.csv --cores $(CORES) \
-			--scheduler greedy --quiet all --config run=effect_$$effect \
-			dataset="{effects: [$$on], slab: {centre: 20.0, thickness: 16.8}}" \
-			platforms='{connectom_sa: {scale: 1}}' methods='[identity, affine, ridge]' || exit 1; \
-	done
-	@$(BIN)/python scripts/compare_effects.py --effects none $(EFFECTS) all \
-		--metrics $(foreach e,none $(EFFECTS) all,results/effect_$(e)/metrics.csv) \
-		--output results/effects.csv
+	@$(BIN)/snakemake --snakefile workflow/effects.smk --cores $(CORES) --scheduler greedy \
+		--rerun-incomplete --show-failed-logs --quiet host reason
 
 test: .venv/installed-for-tests
-	@$(BIN)/python -m pytest -m "not slow"
+	@$(BIN)/python -m pytest -n $(CORES) --dist worksteal -m "not slow"
 
 test-all: .venv/installed-for-tests
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n $(CORES) --dist worksteal
 
 lint: setup
 	@$(BIN)/ruff format --check .

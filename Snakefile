@@ -13,11 +13,16 @@ configfile: f"{workflow.basedir}/config/config.yaml"
 
 
 include: "workflow/rules/common.smk"
+# Scans come in.
 include: "workflow/rules/data.smk"
-include: "workflow/rules/preprocess.smk"
-include: "workflow/rules/train.smk"
+# Every target scan is brought onto its subject's source, and both become coefficients.
+include: "workflow/rules/images.smk"
+# Subjects are split into folds; methods learn from a fold and predict its test subject.
+include: "workflow/rules/folds.smk"
+include: "workflow/rules/methods.smk"
+# Predictions are scored, and scores become the paper's table and figures.
 include: "workflow/rules/evaluate.smk"
-include: "workflow/rules/paper.smk"
+include: "workflow/rules/report.smk"
 
 
 report: "workflow/report/workflow.rst"
@@ -26,20 +31,30 @@ report: "workflow/report/workflow.rst"
 rule all:
     default_target: True
     input:
+        # The data set and what the run was made with.
+        P.dataset_description if PLAN.data_source.simulated else P.validation,
         P.config,
-        P.dataset_description if SIMULATED else P.validation,
-        fitted_models(),
+        # Every model: a deleted one is fitted again.
+        PLAN.model_files(P.weights, PLAN.models()),
+        # Table 1.
         P.metrics,
         expand(P.table, table="patch_mse", format=["csv", "tex", "html"]),
+        # Figures: platforms, registrations, trainings, errors.
+        expand(P.figure, figure="platforms", format=["pdf", "png"]),
         expand(P.table, table="registration", format=["csv", "html"]),
         expand(
             P.figure,
-            figure=[
-                "platforms",
-                *(["learning_curves"] if TRAINED else []),
-                *expand("errors_{t}", t=TARGETS),
-                *expand("registration_{s}", s=SUBJECTS),
-            ],
+            figure=[f"registration_{subject}" for subject in PLAN.subjects],
+            format=["pdf", "png"],
+        ),
+        expand(
+            P.figure,
+            figure="learning_curves" if PLAN.trained_models() else [],
+            format=["pdf", "png"],
+        ),
+        expand(
+            P.figure,
+            figure=[f"errors_{target}" for target in TARGETS],
             format=["pdf", "png"],
         ),
 

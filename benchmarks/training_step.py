@@ -16,11 +16,16 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "scripts"))
 
-from harmonization.lattice import Lattice
-from harmonization.models import choose_device, choose_precision, to_device
-from harmonization.networks import Diqt, Espcn, HardSharing, MultiStage, Network
-from harmonization.patches import PatchData
-from harmonization.training import descend, freeze
+from harmonization.learning.devices import choose_device, choose_precision
+from harmonization.learning.lattice import Lattice
+from harmonization.learning.models import NetworkModel
+from harmonization.learning.network import Network, Task
+from harmonization.learning.patches import PatchData
+from harmonization.learning.training import freeze, training_step
+from harmonization.networks.diqt import Diqt
+from harmonization.networks.espcn import Espcn
+from harmonization.networks.hard_sharing import HardSharing
+from harmonization.networks.multi_stage import MultiStage
 
 CHANNELS, CORES = 28, 3
 SCALES = {"prisma_st": 1, "connectom_st": 1, "connectom_sa": 2}
@@ -47,24 +52,33 @@ def main() -> None:
     reference = None
     for name, (make, frozen) in NETWORKS.items():
         torch.manual_seed(0)
-        network = to_device(make(), device)
+        network = NetworkModel(make(), device).network
         freeze(network, frozen)
         speed = patches_per_second(network, data, args.batch, precision, args.seconds)
         reference = reference or speed
         print(f"{name:34} {speed:9.0f} patches/s  {speed / reference:6.2f}", flush=True)
 
 
+def espcn(target: str) -> Network:
+    return Espcn(Task(CHANNELS, {target: SCALES[target]}, target, 0))
+
+
 def msp() -> Network:
-    singles = {p: Espcn(CHANNELS, p, r) for p, r in SCALES.items()}
-    return MultiStage("prisma_st", singles, CHANNELS, r=1, width=100, first_stage_weight=1.0)
+    singles = {target: espcn(target) for target in SCALES}
+    task = Task(CHANNELS, SCALES, "prisma_st", 0)
+    return MultiStage(task, singles, width=100, first_stage_weight=1.0)
+
+
+def diqt() -> Network:
+    return Diqt(Task(CHANNELS, {"prisma_st": 1}, "prisma_st", 0), blocks=4)
 
 
 NETWORKS: dict[str, tuple[Callable[[], Network], list[str]]] = {
-    "espcn, r=1": (lambda: Espcn(CHANNELS, "prisma_st", 1), []),
-    "espcn, r=2": (lambda: Espcn(CHANNELS, "connectom_sa", 2), []),
-    "diqt_rn4, r=1": (lambda: Diqt(CHANNELS, "prisma_st", 1, blocks=4), []),
-    "mtl_hard": (lambda: HardSharing(CHANNELS, SCALES), []),
-    "msp_espcn, singles frozen, r=1": (msp, ["singles"]),
+    "espcn, r=1": (lambda: espcn("prisma_st"), []),
+    "espcn, r=2": (lambda: espcn("connectom_sa"), []),
+    "diqt_rn4, r=1": (diqt, []),
+    "mtl_hard": (lambda: HardSharing(Task(CHANNELS, SCALES, None, 0)), []),
+    "msp_espcn, first stage frozen, r=1": (msp, ["first_stage"]),
     "msp_espcn, in unison, r=1": (msp, []),
 }
 
@@ -96,11 +110,11 @@ def patches_per_second(
     adam = torch.optim.Adam([p for p in network.parameters() if p.requires_grad], fused=True)
     chosen = torch.arange(batch)
     for step in range(3):
-        descend(network, data, chosen, adam, step, precision)
+        training_step(network, data, chosen, adam, step, precision)
     steps, started = 0, time.perf_counter()
     while time.perf_counter() - started < seconds:
         # It reads the loss, so the GPU has finished when it returns.
-        descend(network, data, chosen, adam, steps, precision)
+        training_step(network, data, chosen, adam, steps, precision)
         steps += 1
     return steps * batch / (time.perf_counter() - started)
 
@@ -110,11 +124,11 @@ def loss_difference(batch: int) -> float:
     losses = []
     for device in ("cpu", "cuda"):
         torch.manual_seed(0)
-        network = to_device(msp(), device)
+        network = NetworkModel(msp(), device).network
         adam = torch.optim.Adam(network.parameters(), fused=True)
         data, chosen = random_data(device), torch.arange(batch)
-        descend(network, data, chosen, adam, 0)
-        losses.append(descend(network, data, chosen, adam, 1))
+        training_step(network, data, chosen, adam, 0)
+        losses.append(training_step(network, data, chosen, adam, 1))
     return abs(losses[1] / losses[0] - 1)
 
 

@@ -1,4 +1,4 @@
-"""Measure one simulated person on all platforms, to see whether the phantom is plausible."""
+"""Measure one simulated subject on all platforms to check that the phantom is plausible."""
 
 import argparse
 import json
@@ -7,27 +7,27 @@ from pathlib import Path
 
 import pandas as pd
 
-from harmonization.figures import save_figure
 from harmonization.files import run_command, write_text
 from harmonization.phantom.atlas import Atlas
 from harmonization.phantom.checks import check_person, equal_protocols, examine
 from harmonization.phantom.effects import with_effects
 from harmonization.phantom.figures import draw_anisotropy, draw_checks, draw_fods, draw_scanners
-from harmonization.phantom.parameters import read_parameters
 from harmonization.phantom.people import Person
+from harmonization.plan.phantom import read_parameters
+from harmonization.report.style import save_figure
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--parameters", type=Path, required=True, help="of the phantom")
+    parser.add_argument("--parameters", type=Path, required=True, help="phantom parameter file")
     parser.add_argument("--atlas", type=Path, required=True, help="made by build_atlas")
-    parser.add_argument("--seed", type=int, required=True, help="of the phantom")
+    parser.add_argument("--seed", type=int, required=True, help="seed of the phantom")
     parser.add_argument("--subject", required=True)
-    parser.add_argument("--source", required=True, help="platform")
+    parser.add_argument("--source", required=True, help="source platform")
     parser.add_argument("--shell", type=int, required=True, metavar="B")
     parser.add_argument("--slab", type=float, nargs=2, metavar=("CENTRE", "THICKNESS"))
-    parser.add_argument("--response", type=json.loads, required=True, help="of the deconvolution")
-    parser.add_argument("--table", type=Path, required=True, help="CSV, written like all else")
+    parser.add_argument("--response", type=json.loads, required=True, help="JSON for deconvolution")
+    parser.add_argument("--table", type=Path, required=True, help="CSV output, as all below")
     for figure in ("anisotropy", "fods", "scanners", "checks"):
         parser.add_argument(f"--{figure}", type=Path, required=True)
     args = parser.parse_args()

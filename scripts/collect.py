@@ -10,10 +10,10 @@ from harmonization.files import run_command, whole_file
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("scores", type=Path, nargs="+", help="rows of one evaluation each")
+    parser.add_argument("scores", type=Path, nargs="+", help="one file per evaluation")
     parser.add_argument("--output", type=Path, required=True)
     args = parser.parse_args()
-    # Values pass through as text: not a digit changes.
+    # Values stay text, so that no digit changes.
     rows = pd.concat([pd.read_csv(path, dtype=str) for path in args.scores])
     with whole_file(args.output) as temporary:
         rows.to_csv(temporary, index=False, lineterminator="\n")

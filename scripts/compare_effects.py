@@ -9,15 +9,14 @@ from pathlib import Path
 import pandas as pd
 
 from harmonization.files import InputError, run_command, write_text
-from harmonization.tables import subject_means
-
-METHODS = ["identity", "affine", "ridge"]
+from harmonization.report.tables import subject_means
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--effects", nargs="+", required=True, help="a name for each run")
     parser.add_argument("--metrics", type=Path, nargs="+", required=True, help="one a run")
+    parser.add_argument("--methods", nargs="+", required=True, help="the source first, best last")
     parser.add_argument("--output", type=Path, required=True, help="CSV")
     args = parser.parse_args()
     if len(args.effects) != len(args.metrics):
@@ -25,7 +24,7 @@ def main() -> None:
             f"--effects: {len(args.effects)} names for {len(args.metrics)} files of --metrics"
         )
     tables = [
-        effect_rows(effect, pd.read_csv(path, dtype={"subject": str}))
+        effect_rows(effect, pd.read_csv(path, dtype={"subject": str}), args.methods)
         for effect, path in zip(args.effects, args.metrics, strict=True)
     ]
     table = pd.concat(tables)
@@ -33,14 +32,15 @@ def main() -> None:
     print(table.to_string(index=False, float_format="%.3f"))
 
 
-def effect_rows(effect: str, metrics: pd.DataFrame) -> pd.DataFrame:
-    """Error against the noise-free target, x 1000, and the share of it that ridge undoes."""
+def effect_rows(effect: str, metrics: pd.DataFrame, methods: list[str]) -> pd.DataFrame:
+    """Error against the noise-free target, x 1000, and the share that the last method undoes."""
     means = subject_means(metrics, "truth_mse")
     table = means.pivot_table(index="target", columns="method", values="value", sort=False)
-    table = 1000 * table[METHODS]
+    table = 1000 * table[methods]
+    first, last = table[methods[0]], table[methods[-1]]
     # Where nothing differs there is nothing to undo.
-    table["undone"] = (1 - table["ridge"] / table["identity"]).where(table["identity"] > 1e-4)
-    return table.reset_index().assign(effect=effect)[["effect", "target", *METHODS, "undone"]]
+    table["undone"] = (1 - last / first).where(first > 1e-4)
+    return table.reset_index().assign(effect=effect)[["effect", "target", *methods, "undone"]]
 
 
 if __name__ == "__main__":

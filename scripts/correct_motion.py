@@ -1,15 +1,15 @@
-"""Undo the motion between the volumes of a raw scan, and turn its b-vectors along."""
+"""Undo the motion between the volumes of a raw scan, and rotate its b-vectors accordingly."""
 
 import argparse
 from pathlib import Path
 
 import numpy as np
 
-from harmonization.bids import read_series, write_gradients, write_table
+from harmonization.data.bids import read_series, write_gradients, write_table
+from harmonization.data.preprocessing import correct_motion
 from harmonization.files import blamed_on, run_command
-from harmonization.images import write_image
-from harmonization.preprocessing import correct_motion
-from harmonization.registration import rotation_of
+from harmonization.images.nifti import write_image
+from harmonization.images.registration import rotation_of
 
 
 def main() -> None:
@@ -17,7 +17,7 @@ def main() -> None:
     for name in ("dwi", "bval", "bvec"):
         parser.add_argument(f"--{name}", type=Path, required=True)
     for name in ("output", "rotated-bval", "rotated-bvec", "motion"):
-        parser.add_argument(f"--{name}", type=Path, required=True, help="written")
+        parser.add_argument(f"--{name}", type=Path, required=True, help="output file")
     args = parser.parse_args()
 
     data, affine, bvals, directions = read_series(args.dwi, args.bval, args.bvec)

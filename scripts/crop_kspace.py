@@ -1,18 +1,18 @@
-"""Make a scan one of lower resolution, by cropping its k-space."""
+"""Lower the resolution of a scan by cropping its k-space."""
 
 import argparse
 from pathlib import Path
 
 from harmonization.files import run_command
-from harmonization.images import read_image, write_image
-from harmonization.kspace import crop_kspace, crop_mask
+from harmonization.images.kspace import crop_kspace, crop_mask
+from harmonization.images.nifti import read_image, write_image
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     for name in ("dwi", "mask"):
         parser.add_argument(f"--{name}", type=Path, required=True)
-        parser.add_argument(f"--cropped-{name}", type=Path, required=True, help="written")
+        parser.add_argument(f"--cropped-{name}", type=Path, required=True, help="output file")
     parser.add_argument("--factor", type=int, required=True)
     args = parser.parse_args()
     data, affine = crop_kspace(*read_image(args.dwi), args.factor)

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
+from harmonization.data.preprocessing import denoise
 from harmonization.files import InputError, blamed_on, run_command
-from harmonization.images import read_image, write_image
-from harmonization.preprocessing import denoise
+from harmonization.images.nifti import read_image, write_image
 
 
 def main() -> None:

@@ -1,20 +1,20 @@
-"""Write what describes the phantom's BIDS data set: its name, its people, its labels."""
+"""Write the files that describe the phantom's BIDS data set: name, subjects and labels."""
 
 import argparse
 from pathlib import Path
 
-from harmonization.bids import write_dataset_description, write_table
+from harmonization.data.bids import write_dataset_description, write_table
 from harmonization.files import run_command
 from harmonization.phantom.atlas import TISSUES, region_names
-from harmonization.phantom.parameters import read_parameters
+from harmonization.plan.phantom import read_parameters
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--parameters", type=Path, required=True, help="of the phantom")
-    parser.add_argument("--seed", type=int, required=True, help="of the phantom")
+    parser.add_argument("--parameters", type=Path, required=True, help="phantom parameter file")
+    parser.add_argument("--seed", type=int, required=True, help="seed of the phantom")
     parser.add_argument("--subjects", nargs="+", required=True)
-    parser.add_argument("--description", type=Path, required=True, help="written, like all else")
+    parser.add_argument("--description", type=Path, required=True, help="output file, as all below")
     for output in ("participants", "tissues", "regions"):
         parser.add_argument(f"--{output}", type=Path, required=True)
     args = parser.parse_args()

@@ -1,4 +1,4 @@
-"""Write the tables of keys in config/README.md from the schemas, so that they cannot drift."""
+"""Write the tables in config/README.md from the schemas and the sources of the plug-ins."""
 
 import argparse
 from collections.abc import Iterator
@@ -7,8 +7,10 @@ from typing import Any
 
 import yaml
 
-from harmonization.configuration import resolved
 from harmonization.files import run_command, write_text
+from harmonization.plan.configuration import resolved
+from harmonization.plan.methods import WINGS
+from harmonization.plan.plugins import plugin_names, read_plugin
 
 ROOT = Path(__file__).parent.parent
 START, END = "<!-- keys of {name} -->\n", "<!-- end of {name} -->\n"
@@ -22,15 +24,33 @@ def main() -> None:
 
 
 def documented(text: str) -> str:
-    """The text of the README with its tables made anew."""
+    """The text of the README with its tables written again."""
     for name in ("config", "method"):
         schema = yaml.safe_load((ROOT / f"workflow/schemas/{name}.schema.yaml").read_text())
-        start, end = START.format(name=name), END.format(name=name)
-        before, rest = text.split(start)
-        _, after = rest.split(end)
-        rows = "".join(f"| `{key}` | {meaning} |\n" for key, meaning in keys(schema, schema))
-        text = f"{before}{start}| key | meaning |\n| --- | --- |\n{rows}{end}{after}"
-    return text
+        rows = [(f"`{key}`", meaning) for key, meaning in keys(schema, schema)]
+        text = with_table(text, name, [("key", "meaning"), *rows])
+    return with_table(text, "plugin", [("key", "name", "setting", "meaning"), *plugin_rows()])
+
+
+def with_table(text: str, name: str, rows: list[tuple[str, ...]]) -> str:
+    """The text with other rows in one of its tables."""
+    start, end = START.format(name=name), END.format(name=name)
+    before, rest = text.split(start)
+    _, after = rest.split(end)
+    lines = [rows[0], ("---",) * len(rows[0]), *rows[1:]]
+    return before + start + "".join(f"| {' | '.join(line)} |\n" for line in lines) + end + after
+
+
+def plugin_rows() -> Iterator[tuple[str, ...]]:
+    """Every plug-in, and below it every setting of it and of its fit in closed form."""
+    for key, wing in WINGS.items():
+        for name in plugin_names(wing):
+            plugin = read_plugin(wing, name)
+            yield f"`{key}`", f"`{name}`", "", plugin.summary
+            for setting, entry in plugin.settings["properties"].items():
+                yield "", "", f"`{key}.{setting}`", entry["description"]
+            for setting, entry in (plugin.solve or {}).get("properties", {}).items():
+                yield "", "", f"`solve.{setting}`", entry["description"]
 
 
 def keys(schema: dict[str, Any], root: dict[str, Any], prefix: str = "") -> Iterator[tuple]:

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
-from harmonization.evaluation import Scoring
 from harmonization.files import InputError, read_json, run_command, whole_file
-from harmonization.grids import points_of_mask, sample
-from harmonization.images import read_image
-from harmonization.lattice import Lattice
+from harmonization.images.grids import points_of_mask, sample
+from harmonization.images.nifti import read_image
+from harmonization.learning.lattice import Lattice
+from harmonization.report.scores import Scoring
 
 LABELS = ("method", "family", "target", "fold", "seed", "subject")
 

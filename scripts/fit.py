@@ -13,18 +13,22 @@ from typing import Any
 
 import torch
 
-from harmonization import least_squares, training
-from harmonization.files import read_json, run_command, sha256, whole_file
-from harmonization.models import (
-    choose_device,
-    choose_precision,
+from harmonization.files import run_command, sha256, whole_file
+from harmonization.learning.devices import choose_device
+from harmonization.learning.manifest import Fold
+from harmonization.learning.models import (
+    HISTORY,
+    Card,
+    FitSettings,
+    Model,
+    Specification,
+    build,
     load_model,
     save_model,
-    to_device,
     versions,
 )
-from harmonization.networks import MultiStage, Network, build, count_parameters
-from harmonization.patches import read_part
+from harmonization.learning.network import Task
+from harmonization.learning.training import Progress
 from harmonization.seeds import seed_of
 
 
@@ -48,93 +52,70 @@ def main() -> None:
     args = parser.parse_args()
     device = choose_device(args.gpus)
 
-    manifest = read_json(args.manifest)
-    components = {card["target"]: (model, card) for model, card in map(load_model, args.components)}
-    # A network of several platforms, or built on those of several, needs all their targets.
-    several = args.target == "all" or len(components) > 1
-    targets = list(manifest["scales"]) if several else [args.target]
-
+    fold = Fold(args.manifest)
+    components = {card.name: (model, card) for model, card in map(load_model, args.components)}
+    cards = {name: card for name, (_, card) in components.items()}
     seed = seed_of(args.method, args.target, args.fold, args.seed)
+    specification = Specification(
+        args.settings["wing"],
+        args.settings["plugin"],
+        args.settings["settings"],
+        task_of(fold, args.target, seed, list(cards.values())),
+        {name: card.specification for name, card in cards.items()},
+    )
     torch.manual_seed(seed)
-    specification = {
-        "network": args.settings["network"],
-        "target": args.target,
-        "channels": len(manifest["normalisation"][manifest["source"]]["mean"]),
-        "scales": {t: manifest["scales"][t] for t in targets},
-        "seed": seed,
-        "components": {t: card["specification"] for t, (_, card) in components.items()},
-    }
-    network = build(specification)
-    if components:
-        network.adopt({target: model for target, (model, _) in components.items()})
-    network = to_device(network, device)
-
-    def read(part: str) -> Any:
-        return read_part(args.manifest, part, targets, device)
-
-    outcome: dict[str, Any] = {}
-    if settings := args.settings.get("training"):
-        precision = choose_precision(args.precision, device)
-        label = f"{args.method} {args.target} fold {args.fold} seed {args.seed}:"
-        validation = read("validation")
-        result = training.train(
-            network,
-            read("train"),
-            validation,
-            settings,
-            seed,
-            precision,
-            report=functools.partial(print, label, flush=True),
-        )
-        write_history(args.output / "history.csv", result.history)
-        outcome = {
-            "precision": str(precision).removeprefix("torch."),
-            "best_step": result.best.step,
-            "validation_mse": result.best.validation_mse,
-            "converged": result.converged,
-        }
-        if isinstance(network, MultiStage):
-            outcome["branch_shares"] = training.branch_shares(network, validation)
-    elif settings := args.settings.get("least_squares"):
-        penalty = least_squares.fit(
-            network, read("train"), read("validation"), settings["penalties"]
-        )
-        outcome = {"penalty": penalty}
-
-    card = {
-        "method": args.method,
-        "target": args.target,
-        "fold": args.fold,
-        "seed": args.seed,
-        "specification": specification,
-        "settings": args.settings,
-        "parameters": count_parameters(network),
-        **outcome,
-        "source": manifest["source"],
-        "lattice": manifest["lattice"],
-        "spherical_harmonics": manifest["spherical_harmonics"],
-        "normalisation": normalisation(manifest, network, targets),
-        "manifest_sha256": sha256(args.manifest),
-        "versions": versions(),
-    }
-    save_model(args.output, network, card)
+    model = build(specification, device)
+    model.initialise_from({name: fitted for name, (fitted, _) in components.items()})
+    label = f"{args.method} {args.target} fold {args.fold} seed {args.seed}:"
+    how = {key: args.settings[key] for key in ("training", "solve")}
+    outcome = model.fit(
+        fold,
+        FitSettings(
+            **how, precision=args.precision, report=functools.partial(print, label, flush=True)
+        ),
+    )
+    write_history(args.output / HISTORY, outcome.history)
+    card = Card(
+        method=args.method,
+        target=args.target,
+        fold=args.fold,
+        seed=args.seed,
+        specification=specification,
+        settings=how,
+        parameters=model.count_parameters(),
+        outcome=outcome.card,
+        source=fold.source,
+        lattice=dataclasses.asdict(fold.lattice),
+        spherical_harmonics=fold.spherical_harmonics,
+        normalisation=normalisation(fold, model),
+        manifest_sha256=sha256(args.manifest),
+        versions=versions(),
+    )
+    save_model(args.output, model, card)
 
 
-def normalisation(manifest: dict[str, Any], network: Network, targets: list[str]) -> dict[str, Any]:
-    """How to normalise the input and to undo it on each output."""
-    statistics = manifest["normalisation"]
-    given = statistics[manifest["source"]]
+def task_of(fold: Fold, target: str, seed: int, components: list[Card]) -> Task:
+    """Task of a model: it reads the scans of its own target and of its components' targets."""
+    read = {target, *(t for card in components for t in card.specification.task.scales)}
+    scales = {t: r for t, r in fold.scales.items() if t in read or target == "all"}
+    return Task(fold.channels, scales, None if target == "all" else target, seed)
+
+
+def normalisation(fold: Fold, model: Model) -> dict[str, Any]:
+    """How to normalise the input of a model, and how to undo it on each output."""
+    given = fold.normalisation[fold.source]
+    targets = [model.task.target] if model.task.target else list(model.task.scales)
     return {
         "input": given,
-        "outputs": {t: given if network.keeps_units else statistics[t] for t in targets},
+        "outputs": {t: given if model.keeps_units else fold.normalisation[t] for t in targets},
     }
 
 
-def write_history(path: Path, history: list[training.Progress]) -> None:
-    """Write one row for each look at the validation subjects."""
+def write_history(path: Path, history: list[Progress]) -> None:
+    """Write one row for each look at the validation subjects; none for a fit without steps."""
     with whole_file(path) as temporary, temporary.open("w", newline="") as stream:
         writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(field.name for field in dataclasses.fields(training.Progress))
+        writer.writerow(field.name for field in dataclasses.fields(Progress))
         writer.writerows(dataclasses.astuple(row) for row in history)
 
 

@@ -7,29 +7,15 @@ same grid or on its 2^3 split.
 import argparse
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from harmonization.bids import B0_THRESHOLD, read_series, volumes_of_shell
-from harmonization.coefficients import coefficient_orders
-from harmonization.files import InputError, run_command, write_json
-from harmonization.grids import (
-    in_view,
-    points_of_mask,
-    rotate_directions,
-    sample,
-    split_grid,
-    transform_points,
-)
-from harmonization.images import read_image, write_image
-from harmonization.spherical_harmonics import (
-    BASIS,
-    LEGACY,
-    fit_fod,
-    fit_signal,
-    normalise_by_b0,
-)
+from harmonization.data.bids import read_series
+from harmonization.files import InputError, blamed_on, run_command, write_json
+from harmonization.images.coefficients import BASIS, LEGACY
+from harmonization.images.gradients import volumes_of_shell
+from harmonization.images.nifti import read_image, write_image
+from harmonization.images.scan import coefficients_on_grid, crop_to_brain
 
 
 def main() -> None:
@@ -49,69 +35,24 @@ def main() -> None:
     scan_mask, _ = read_image(args.mask)
     if scan_mask.shape != dwi.shape[:3]:
         raise InputError(f"{args.mask}: shape {scan_mask.shape} differs from {args.dwi.name}'s")
-    source_mask, source_affine = cropped(args.grid)
-
-    # The grid of the output, its brain, and where its voxels lie in the scan.
-    _, grid_affine = split_grid(source_mask.shape, source_affine, args.scale)
-    r = args.scale
-    brain = np.kron(source_mask > 0, np.ones((r, r, r), dtype=bool))
-    transform = np.loadtxt(args.transform) if args.transform else np.eye(4)
-    directions = rotate_directions(directions, transform)
-    points = transform_points(transform, points_of_mask(brain, grid_affine))
-    # Fitted wherever the field of view reaches, scored where the scan has brain too.
-    seen = in_view(dwi.shape, affine, points)
-    scored = seen & (sample(scan_mask, affine, points, order=1) > 0.5)
-
-    b0, shell = bvals < B0_THRESHOLD, volumes_of_shell(bvals, args.settings["shell"], args.bval)
-    order = 3 if args.interpolation == "cubic" else 1
-    if args.transform is None:
-        order = 0  # the points are voxel centres
-    values = np.stack(
-        [sample(dwi[..., v], affine, points[seen], order) for v in np.flatnonzero(b0 | shell)], 1
+    with blamed_on(args.grid):
+        grid = crop_to_brain(*read_image(args.grid))
+    image, mask, grid_affine = coefficients_on_grid(
+        dwi,
+        affine,
+        bvals,
+        directions,
+        scan_mask,
+        *grid,
+        args.settings,
+        shell=volumes_of_shell(bvals, args.settings["shell"], args.bval),
+        transform=np.loadtxt(args.transform) if args.transform else None,
+        scale=args.scale,
+        interpolation=args.interpolation,
     )
-    is_b0 = b0[b0 | shell]
-    coefficients = fit(
-        values[:, is_b0].mean(axis=1), values[:, ~is_b0], directions[shell], args.settings
-    )
-
-    image = np.zeros((*brain.shape, coefficients.shape[1]), dtype=np.float32)
-    mask = np.zeros(brain.shape, dtype=np.uint8)
-    voxels = np.argwhere(brain)
-    image[tuple(voxels[seen].T)] = coefficients
-    mask[tuple(voxels[scored].T)] = 1
     write_image(args.sh, image, grid_affine)
     write_image(args.sh_mask, mask, grid_affine)
     write_json(args.sh_sidecar, {"basis": BASIS, "legacy": LEGACY, **args.settings})
-
-
-def cropped(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Mask cut to its bounding box, and the affine of the cut."""
-    mask, affine = read_image(path)
-    inside = np.argwhere(mask > 0)
-    if not len(inside):
-        raise InputError(f"{path}: the brain mask is empty; make it anew")
-    low, high = inside.min(axis=0), inside.max(axis=0) + 1
-    cut = mask[tuple(slice(a, b) for a, b in zip(low, high, strict=True))]
-    affine = affine.copy()
-    affine[:3, 3] += affine[:3, :3] @ low
-    return cut, affine
-
-
-def fit(
-    b0: np.ndarray, signal: np.ndarray, directions: np.ndarray, settings: dict[str, Any]
-) -> np.ndarray:
-    """Coefficients (n, c) of the configured representation."""
-    order = settings["order"]
-    if len(directions) < (needed := len(coefficient_orders(order))):
-        raise InputError(
-            f"spherical_harmonics.order: order {order} needs {needed} directions, the shell has "
-            f"{len(directions)}; choose a lower order"
-        )
-    if settings["normalise_by_b0"]:
-        signal = normalise_by_b0(signal, b0)
-    if settings["representation"] == "signal":
-        return fit_signal(signal, directions, order, settings["regularisation"])
-    return fit_fod(signal, directions, settings["shell"], order, settings["response"])
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""Bring one scan of the released cross-scanner database into the BIDS data set.
+"""Import one scan of the released cross-scanner database into the BIDS data set.
 
-Its series end with b=0 volumes of other echo or repetition times: these are dropped, and named.
+Its series end with b=0 volumes of other echo or repetition times; the command drops and lists them.
 """
 
 import argparse
@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from harmonization.bids import B0_THRESHOLD, read_series, write_gradients
+from harmonization.data.bids import read_series, write_gradients
 from harmonization.files import InputError, run_command, write_json
-from harmonization.images import read_image, write_image
+from harmonization.images.gradients import B0_THRESHOLD
+from harmonization.images.nifti import read_image, write_image
 
 MANUFACTURERS = {"ge": "GE", "prisma": "Siemens", "connectom": "Siemens"}
 
@@ -19,11 +20,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     for name in ("from-dwi", "from-mask", "from-bval", "from-bvec"):
         parser.add_argument(f"--{name}", type=Path, required=True)
-    parser.add_argument("--from-echo-times", type=Path, required=True, help="of every volume, ms")
-    parser.add_argument("--from-repetition-times", type=Path, required=True, help="likewise")
+    parser.add_argument("--from-echo-times", type=Path, required=True, help="per volume, ms")
+    parser.add_argument("--from-repetition-times", type=Path, required=True, help="per volume, ms")
     parser.add_argument("--scanner", required=True)
     for name in ("dwi", "bval", "bvec", "sidecar", "mask"):
-        parser.add_argument(f"--{name}", type=Path, required=True, help="written")
+        parser.add_argument(f"--{name}", type=Path, required=True, help="output file")
     args = parser.parse_args()
 
     series = args.from_dwi, args.from_bval, args.from_bvec
@@ -67,13 +68,13 @@ def main() -> None:
 
 
 def read_times(path: Path, volumes: int) -> np.ndarray:
-    """Times of all volumes, ms; refused unless there are as many."""
+    """Read the times of all volumes, ms; refuse a table of another length."""
     try:
         times = np.loadtxt(path, ndmin=1).ravel()
     except ValueError as error:
-        raise InputError(f"{path}: not a table of numbers ({error}); copy it anew") from None
+        raise InputError(f"{path}: not a table of numbers ({error}); copy it again") from None
     if len(times) != volumes:
-        raise InputError(f"{path}: {len(times)} times for {volumes} volumes; copy it anew")
+        raise InputError(f"{path}: {len(times)} times for {volumes} volumes; copy it again")
     return times
 
 

@@ -1,21 +1,21 @@
-"""Find the brain in a scan."""
+"""Make the brain mask of a scan."""
 
 import argparse
 from pathlib import Path
 
 import numpy as np
 
-from harmonization.bids import read_mean_b0
+from harmonization.data.bids import read_mean_b0
+from harmonization.data.preprocessing import brain_mask
 from harmonization.files import blamed_on, run_command
-from harmonization.images import read_image, write_image
-from harmonization.preprocessing import brain_mask
+from harmonization.images.nifti import read_image, write_image
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     for name in ("dwi", "bval", "output"):
         parser.add_argument(f"--{name}", type=Path, required=True)
-    parser.add_argument("--given", type=Path, help="mask made by other means, to take instead")
+    parser.add_argument("--given", type=Path, help="mask made by other means, used instead")
     args = parser.parse_args()
     if args.given:
         mask, affine = read_image(args.given)

@@ -7,13 +7,13 @@ from pathlib import Path
 import pandas as pd
 
 from harmonization.files import InputError, run_command, write_text
-from harmonization.tables import patch_mse_table, styled
+from harmonization.report.tables import patch_mse_table, styled
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--metrics", type=Path, required=True)
-    parser.add_argument("--labels", type=json.loads, required=True, help="of methods, in order")
+    parser.add_argument("--labels", type=json.loads, required=True, help="JSON by method, in order")
     parser.add_argument("--targets", nargs="+", required=True, help="in order")
     for output in ("csv", "tex", "html"):
         parser.add_argument(f"--{output}", type=Path, required=True)

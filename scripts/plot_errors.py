@@ -5,14 +5,15 @@ from pathlib import Path
 
 import numpy as np
 
-from harmonization.figures import draw_errors, save_figure
 from harmonization.files import run_command
+from harmonization.report.errors import draw_errors
+from harmonization.report.style import save_figure
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--labels", nargs="+", required=True, help="one a method")
-    parser.add_argument("--slices", type=Path, nargs="+", required=True, help="one a method")
+    parser.add_argument("--labels", nargs="+", required=True, help="one per method")
+    parser.add_argument("--slices", type=Path, nargs="+", required=True, help="one per method")
     parser.add_argument("--title", required=True)
     parser.add_argument("--output", type=Path, nargs="+", required=True)
     args = parser.parse_args()

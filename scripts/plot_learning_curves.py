@@ -5,21 +5,23 @@ from pathlib import Path
 
 import pandas as pd
 
-from harmonization.figures import draw_learning_curves, save_figure
 from harmonization.files import read_json, run_command
+from harmonization.report.learning_curves import draw_learning_curves
+from harmonization.report.style import save_figure
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--models", type=Path, nargs="+", required=True, help="folders")
+    parser.add_argument("--models", type=Path, nargs="+", required=True, help="folders of models")
     parser.add_argument("--output", type=Path, nargs="+", required=True)
     args = parser.parse_args()
     histories = []
     for folder in args.models:
         card = read_json(folder / "card.json")
         history = pd.read_csv(folder / "history.csv")
-        names = ("method", "target", "fold", "seed", "converged")
-        histories.append(history.assign(**{name: card[name] for name in names}))
+        names = ("method", "target", "fold", "seed")
+        columns = {name: card[name] for name in names}
+        histories.append(history.assign(**columns, converged=card["outcome"]["converged"]))
     save_figure(draw_learning_curves(pd.concat(histories)), args.output)
 
 

@@ -1,21 +1,24 @@
-"""Draw all platforms of one person side by side."""
+"""Draw one subject on all platforms side by side."""
 
 import argparse
 from pathlib import Path
 
 import numpy as np
 
-from harmonization.bids import B0_THRESHOLD
-from harmonization.figures import draw_platforms, save_figure
 from harmonization.files import run_command
-from harmonization.images import read_image
+from harmonization.images.gradients import B0_THRESHOLD
+from harmonization.images.nifti import read_image
+from harmonization.report.platforms import draw_platforms
+from harmonization.report.style import save_figure
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--platforms", nargs="+", required=True)
     for name in ("dwi", "bval", "sh"):
-        parser.add_argument(f"--{name}", type=Path, nargs="+", required=True, help="one a platform")
+        parser.add_argument(
+            f"--{name}", type=Path, nargs="+", required=True, help="one per platform"
+        )
     parser.add_argument("--subject", required=True)
     parser.add_argument("--output", type=Path, nargs="+", required=True)
     args = parser.parse_args()

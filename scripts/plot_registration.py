@@ -1,4 +1,4 @@
-"""Overlay every scan of one person on the source, before and after registration."""
+"""Overlay every scan of one subject on the source, before and after registration."""
 
 import argparse
 from pathlib import Path
@@ -6,16 +6,17 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 
-from harmonization.bids import read_mean_b0
-from harmonization.figures import draw_registration, save_figure
+from harmonization.data.bids import read_mean_b0
 from harmonization.files import read_json, run_command
-from harmonization.grids import in_view, points_of_mask, sample, transform_points
+from harmonization.images.grids import in_view, points_of_mask, sample, transform_points
+from harmonization.report.registrations import draw_registration
+from harmonization.report.style import save_figure
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--fixed", type=Path, nargs=2, required=True, metavar=("DWI", "BVAL"))
-    parser.add_argument("--labels", nargs="+", required=True, help="one a scan, as all that follow")
+    parser.add_argument("--labels", nargs="+", required=True, help="one per scan, as below")
     for name in ("dwi", "bval", "transforms", "qualities"):
         parser.add_argument(f"--{name}", type=Path, nargs="+", required=True)
     parser.add_argument("--title", required=True)

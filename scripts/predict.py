@@ -3,12 +3,11 @@
 import argparse
 from pathlib import Path
 
-import numpy as np
-
 from harmonization.files import InputError, run_command
-from harmonization.grids import split_grid
-from harmonization.images import read_image, write_image
-from harmonization.models import choose_device, load_model, predict
+from harmonization.images.grids import split_grid
+from harmonization.images.nifti import read_image, write_image
+from harmonization.learning.devices import choose_device
+from harmonization.learning.models import load_model
 
 
 def main() -> None:
@@ -20,20 +19,19 @@ def main() -> None:
     parser.add_argument("--gpus", type=int, default=0, help="0 computes on the CPU")
     parser.add_argument("--output", type=Path, required=True)
     args = parser.parse_args()
-    device = choose_device(args.gpus)
 
-    network, card = load_model(args.model, device)
+    model, card = load_model(args.model, choose_device(args.gpus))
+    task = card.specification.task
     source, affine = read_image(args.source)
     mask, _ = read_image(args.mask)
-    channels = card["specification"]["channels"]
-    if source.ndim != 4 or source.shape[-1] != channels:
+    if source.ndim != 4 or source.shape[-1] != task.channels:
         raise InputError(
-            f"{args.source}: shape {source.shape}, but the model takes {channels} coefficients; "
-            "fit spherical harmonics of the model's order"
+            f"{args.source}: shape {source.shape}, but the model takes {task.channels} "
+            "coefficients; fit spherical harmonics of the model's order"
         )
-    image = predict(network, card, source, mask, device)[args.target]
-    _, target_affine = split_grid(mask.shape, affine, card["specification"]["scales"][args.target])
-    write_image(args.output, image.astype(np.float32), target_affine)
+    image = model.apply(source, mask, card)[args.target]
+    _, target_affine = split_grid(mask.shape, affine, task.scales[args.target])
+    write_image(args.output, image, target_affine)
 
 
 if __name__ == "__main__":

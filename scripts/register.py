@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from harmonization.bids import read_mean_b0
+from harmonization.data.bids import read_mean_b0
 from harmonization.files import InputError, run_command, whole_file, write_json
-from harmonization.flirt import register_by_flirt
-from harmonization.registration import assess, implausible, register
+from harmonization.images.flirt import register_by_flirt
+from harmonization.images.registration import assess, implausible, register
 
 PROGRAMS = {"dipy": register, "flirt": register_by_flirt}
 

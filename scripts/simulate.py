@@ -6,28 +6,28 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 
-from harmonization.bids import write_gradients
+from harmonization.data.bids import write_gradients
 from harmonization.files import run_command, whole_file, write_json
-from harmonization.images import write_image
+from harmonization.images.nifti import write_image
 from harmonization.phantom.acquisition import Acquisition, acquire
 from harmonization.phantom.atlas import Atlas
 from harmonization.phantom.effects import EFFECTS, with_effects
-from harmonization.phantom.parameters import read_parameters
 from harmonization.phantom.people import Person
+from harmonization.plan.phantom import read_parameters
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--parameters", type=Path, required=True, help="of the phantom")
+    parser.add_argument("--parameters", type=Path, required=True, help="phantom parameter file")
     parser.add_argument("--atlas", type=Path, required=True, help="made by build_atlas")
     parser.add_argument("--effects", nargs="*", choices=EFFECTS, default=EFFECTS, metavar="EFFECT")
-    parser.add_argument("--seed", type=int, required=True, help="of the phantom")
+    parser.add_argument("--seed", type=int, required=True, help="seed of the phantom")
     parser.add_argument("--subject", required=True)
     parser.add_argument("--platform", required=True)
     parser.add_argument("--scan", choices=["scan", "rescan"], required=True)
     parser.add_argument("--shells", type=int, nargs="+", required=True, metavar="B")
     parser.add_argument("--slab", type=float, nargs=2, metavar=("CENTRE", "THICKNESS"))
-    parser.add_argument("--overhang", action="store_true", help="let the slab reach further")
+    parser.add_argument("--overhang", action="store_true", help="extend by acquisition.overhang")
     for output in ("dwi", "bval", "bvec", "sidecar", "mask", "tissue", "regions"):
         parser.add_argument(f"--{output}", type=Path, required=True)
     truth = [f"truth-{output}" for output in ("dwi", "bval", "bvec", "sidecar")]
@@ -60,7 +60,7 @@ def main() -> None:
 
 
 def write_series(path: Path, data: np.ndarray, affine: np.ndarray) -> None:
-    """Write volumes as 16-bit integers with a scale factor, like a scanner; nibabel finds it."""
+    """Write volumes as 16-bit integers with a scale factor, like a scanner; nibabel chooses it."""
     image = nib.Nifti1Image(data, affine)
     image.header.set_data_dtype(np.int16)
     image.header.set_xyzt_units("mm")
@@ -69,7 +69,7 @@ def write_series(path: Path, data: np.ndarray, affine: np.ndarray) -> None:
 
 
 def sidecar(parameters: dict, platform: str, scan: Acquisition) -> dict:
-    """Metadata of a scan; the pose is there to test registration, never to help it."""
+    """Metadata of a scan; the pose serves to test registration, never to help it."""
     protocol = parameters["platforms"][platform]
     scanner = parameters["scanners"][protocol["scanner"]]
     return {

@@ -5,9 +5,9 @@ import json
 from pathlib import Path
 
 from harmonization.files import InputError, read_json, run_command, write_json
-from harmonization.lattice import Lattice
-from harmonization.manifest import make_manifest
-from harmonization.paths import RunPaths
+from harmonization.learning.lattice import Lattice
+from harmonization.learning.manifest import make_manifest
+from harmonization.plan.paths import RunPaths
 
 
 def main() -> None:
@@ -21,7 +21,7 @@ def main() -> None:
     args = parser.parse_args()
 
     paths = RunPaths(str(args.results))
-    learners = args.parts["train"] + args.parts["validation"]
+    subjects = args.parts["train"] + args.parts["validation"]
     platforms = [args.source, *args.scales]
 
     def path(pattern: str, subject: str, platform: str) -> Path:
@@ -29,9 +29,9 @@ def main() -> None:
 
     images = {
         s: {p: {"sh": path(paths.sh, s, p), "mask": path(paths.sh_mask, s, p)} for p in platforms}
-        for s in learners
+        for s in subjects
     }
-    conventions = [read_json(path(paths.sh_sidecar, s, p)) for s in learners for p in platforms]
+    conventions = [read_json(path(paths.sh_sidecar, s, p)) for s in subjects for p in platforms]
     # Platforms may differ in their shell, and in nothing else.
     alike = [{key: value for key, value in c.items() if key != "shell"} for c in conventions]
     if any(c != alike[0] for c in alike):

@@ -1,4 +1,4 @@
-"""Make the table of registrations: how alike each scan and its source are, before and after."""
+"""Tabulate how similar each scan is to its source, before and after registration."""
 
 import argparse
 from pathlib import Path
@@ -6,14 +6,14 @@ from pathlib import Path
 import pandas as pd
 
 from harmonization.files import read_json, run_command, write_text
-from harmonization.tables import plain
+from harmonization.report.tables import plain
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--qualities", type=Path, nargs="+", required=True)
     for name in ("subjects", "platforms", "scans"):
-        parser.add_argument(f"--{name}", nargs="+", required=True, help="one a quality")
+        parser.add_argument(f"--{name}", nargs="+", required=True, help="one per quality")
     for output in ("csv", "html"):
         parser.add_argument(f"--{output}", type=Path, required=True)
     args = parser.parse_args()

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import yaml
 
-from harmonization.configuration import RAW, check_run, merge
+from harmonization.data.validation import validate_dataset
 from harmonization.files import InputError, run_command, write_text
-from harmonization.validation import validate_dataset
+from harmonization.plan.configuration import check_run, merge
+from harmonization.plan.sources import SOURCES
 
 ROOT = Path(__file__).parent.parent
 # What tells a phantom's first scans from the rest of its data set.
@@ -31,7 +32,7 @@ def main() -> None:
     if problems:
         print("\n".join(problems), file=sys.stderr)
         raise InputError(f"{args.root}: {len(problems)} problem{'s' * (len(problems) > 1)}, above")
-    raw = "raw " if config["dataset"]["kind"] in RAW else ""
+    raw = "raw " if SOURCES[config["dataset"]["kind"]].is_raw else ""
     verdict = f"{args.root}: every {raw}scan that the run uses is fit for use"
     print(verdict)
     if args.output:

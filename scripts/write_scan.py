@@ -1,11 +1,11 @@
-"""Bring a scan into the BIDS derivative once all steps of its preprocessing are done."""
+"""Write a scan to the BIDS derivative after all steps of its preprocessing."""
 
 import argparse
 from pathlib import Path
 
-from harmonization.bids import read_series, write_gradients
+from harmonization.data.bids import read_series, write_gradients
 from harmonization.files import read_json, run_command, write_json
-from harmonization.images import write_image
+from harmonization.images.nifti import write_image
 
 KEPT = (
     "EchoTime",
@@ -22,12 +22,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     for name in ("dwi", "bval", "bvec"):
         parser.add_argument(f"--from-{name}", type=Path, required=True)
-    parser.add_argument("--from-sidecar", type=Path, help="of the raw scan; may be missing")
+    parser.add_argument("--from-sidecar", type=Path, help="of the raw scan, if it has one")
     parser.add_argument(
-        "--steps", nargs="*", default=[], help="of the preprocessing, for the sidecar"
+        "--steps", nargs="*", default=[], help="preprocessing steps to list in the sidecar"
     )
     for name in ("dwi", "bval", "bvec", "sidecar"):
-        parser.add_argument(f"--{name}", type=Path, required=True, help="written")
+        parser.add_argument(f"--{name}", type=Path, required=True, help="output file")
     args = parser.parse_args()
 
     series = args.from_dwi, args.from_bval, args.from_bvec

@@ -3,6 +3,7 @@
 import json
 import re
 import runpy
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,20 +11,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import yaml
+from filelock import FileLock
 
-from harmonization.lattice import Lattice
-from harmonization.patches import PatchData
+from harmonization.learning.lattice import Lattice
+from harmonization.learning.patches import PatchData
 from harmonization.phantom.atlas import Atlas, build_atlas
-from harmonization.phantom.parameters import read_parameters
+from harmonization.plan.phantom import read_parameters
 
 ROOT = Path(__file__).parent.parent
+EMBEDDED = yaml.safe_load((ROOT / "config/config.yaml").read_text())
 
 
 def snakemake(
-    folder: Path, *arguments: str, config: Path = ROOT / "tests/tiny.yaml"
+    folder: Path, *arguments: str, config: Path = ROOT / "tests/tiny.yaml", root: Path = ROOT
 ) -> subprocess.CompletedProcess:
     """Run the workflow in `folder`, as a user would."""
-    command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")]
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(root / "Snakefile")]
     command += ["--directory", str(folder), "--configfile", str(config), "--cores", "2"]
     return subprocess.run([*command, *arguments], capture_output=True, text=True, check=False)
 
@@ -46,12 +50,36 @@ def validator_errors(bids: Path) -> list[dict]:
 
 
 @pytest.fixture(scope="session")
-def run(tmp_path_factory):
+def shared(tmp_path_factory, worker_id):
+    """Make something once for all workers: the first that needs it makes it, the others wait."""
+    # The folder of a worker lies in that of all of them.
+    base = tmp_path_factory.getbasetemp()
+    base = base if worker_id == "master" else base.parent
+
+    def make(name, build):
+        folder = base / name
+        with FileLock(base / f"{name}.lock"):
+            if not (base / f"{name}.made").exists():
+                shutil.rmtree(folder, ignore_errors=True)
+                folder.mkdir()
+                build(folder)
+                (base / f"{name}.made").touch()
+        return folder
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def run(shared):
     """A folder in which the tiny run has been made, and what Snakemake said."""
-    folder = tmp_path_factory.mktemp("first")
-    result = snakemake(folder)
-    assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
-    return folder, result
+
+    def build(folder):
+        result = snakemake(folder)
+        (folder / "said.txt").write_text(result.stdout + result.stderr)
+        assert result.returncode == 0, (folder / "said.txt").read_text()[-6000:]
+
+    folder = shared("tiny", build)
+    return folder, (folder / "said.txt").read_text()
 
 
 @pytest.fixture
@@ -88,11 +116,14 @@ def _one_thread():
 
 
 @pytest.fixture(scope="session")
-def atlas(tmp_path_factory):
+def atlas(shared):
     """The phantom's atlas as its users read it."""
-    path = tmp_path_factory.mktemp("atlas") / "atlas.npz"
-    build_atlas(read_parameters(ROOT / "config/travelling_heads.yaml")["bundles"]).save(path)
-    return Atlas.load(path)
+
+    def build(folder):
+        parameters = read_parameters(ROOT / "config/travelling_heads.yaml")
+        build_atlas(parameters["bundles"]).save(folder / "atlas.npz")
+
+    return Atlas.load(shared("atlas", build) / "atlas.npz")
 
 
 @pytest.fixture

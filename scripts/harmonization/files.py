@@ -1,4 +1,4 @@
-"""Reading and writing: whole files or none, and bad ones refused with their name."""
+"""Read and write files: write completely or not at all, and name bad files in errors."""
 
 import hashlib
 import json
@@ -11,7 +11,7 @@ from typing import Any
 
 
 class InputError(Exception):
-    """Something a user gave is wrong; the message names it and says what to do."""
+    """Bad input from the user; the message names it and says what to do."""
 
 
 def run_command(main: Callable[[], None]) -> None:
@@ -25,7 +25,7 @@ def run_command(main: Callable[[], None]) -> None:
 
 @contextmanager
 def blamed_on(path: str | Path) -> Iterator[None]:
-    """Name the file that a problem lies in, which code that knows images only cannot."""
+    """Prefix errors with the file's name, for code that knows only images, not their files."""
     try:
         yield
     except InputError as error:
@@ -34,9 +34,9 @@ def blamed_on(path: str | Path) -> Iterator[None]:
 
 @contextmanager
 def whole_file(path: str | Path) -> Iterator[Path]:
-    """Give a temporary path beside `path`; move it there once everything is written.
+    """Yield a temporary path beside `path`, and move it to `path` once everything is written.
 
-    The temporary name keeps the suffix, by which nibabel and matplotlib choose the format.
+    The temporary name keeps the suffix, from which nibabel and matplotlib choose the format.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -51,13 +51,13 @@ def whole_file(path: str | Path) -> Iterator[Path]:
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Write `text` to `path`, whole or not at all."""
+    """Write `text` to `path`, completely or not at all."""
     with whole_file(path) as temporary:
         temporary.write_text(text)
 
 
 def write_json(path: str | Path, content: Any) -> None:
-    """Write `content` as indented JSON, refusing NaN, which JSON does not know."""
+    """Write `content` as indented JSON; refuse NaN, which JSON lacks."""
     write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
 
 
@@ -72,7 +72,7 @@ def read_json(path: str | Path) -> Any:
     try:
         return json.loads(Path(path).read_text())
     except json.JSONDecodeError as error:
-        raise InputError(f"{path}: not valid JSON ({error}); write it anew") from None
+        raise InputError(f"{path}: not valid JSON ({error}); rewrite it") from None
 
 
 def sha256(path: str | Path) -> str:

@@ -1,38 +1,23 @@
-# Reads: what makes or imports the data set (phantom.smk, mushac.smk, raw.smk after openneuro.smk), or a
-# data set of the user's. Writes: bids/; and validation.txt, once nothing is wrong with scans that were
-# not simulated.
-
-# Of imported data sets: their name, and what is done to them.
-IMPORTS = {
-    "mushac": (
-        "Cross-scanner diffusion MRI database (Tax 2019), imported",
-        "Renamed; volumes of other echo or repetition times were dropped",
-    ),
-    "openneuro": (
-        "OpenNeuro {accession} {version}, preprocessed".format(
-            **config["dataset"]["openneuro"]
-        ),
-        ", ".join(STEPS) or "Renamed",
-    ),
-    "raw": ("Raw data set, preprocessed", ", ".join(STEPS) or "Renamed"),
-}
+# Reads: what makes or imports the data set (phantom.smk, mushac.smk, openneuro.smk, preprocess.smk),
+# or a data set of the user's. Writes: bids/; and validation.txt, once nothing is wrong with scans that
+# were not simulated.
 
 
 rule validate_dataset:
     input:
-        scans_to_validate,
+        lambda w: PLAN.scans_to_validate(),
     output:
         P.validation,
     log:
-        P.log(P.validation),
+        P.log("validate_dataset", P.validation),
     benchmark:
-        P.benchmark(P.validation)
+        P.benchmark("validate_dataset", P.validation)
     conda:
         "../../envs/environment.yaml"
     params:
-        version=version("validate_dataset"),
-        root=DATA if KIND == "bids" else P.bids,
-        config=lambda w: validation_settings(PLATFORMS, "bids" if IS_RAW else KIND),
+        version=PLAN.version("validate_dataset"),
+        root=PLAN.data if PLAN.kind == "bids" else P.bids,
+        config=as_json(PLAN.validation_settings(raw=False)),
     message:
         "Look for what is wrong with {params.root}"
     shell:
@@ -40,33 +25,26 @@ rule validate_dataset:
         " --output {output} &> {log}"
 
 
-if KIND == "openneuro":
+for rules in PLAN.data_source.rules:
 
-    include: "openneuro.smk"
-
-
-if IS_RAW:
-
-    include: "raw.smk"
-
-elif KIND != "bids":
-
-    include: f"{KIND}.smk"
+    include: f"{rules}.smk"
 
 
-if KIND in IMPORTS:
+if PLAN.data_source.description:
 
     rule describe_import:
         output:
             P.dataset_description,
         log:
-            P.log(P.dataset_description),
+            P.log("describe_import", P.dataset_description),
+        benchmark:
+            P.benchmark("describe_import", P.dataset_description)
         conda:
             "../../envs/environment.yaml"
         params:
-            version=version("describe_import"),
-            name=IMPORTS[KIND][0],
-            changes=IMPORTS[KIND][1],
+            version=PLAN.version("describe_import"),
+            name=PLAN.data_source.description.format(**config["dataset"]["openneuro"]),
+            changes=PLAN.changes,
         message:
             "Describe the imported data set"
         shell:

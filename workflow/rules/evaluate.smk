@@ -4,26 +4,26 @@
 
 rule evaluate:
     input:
-        unpack(references),
+        unpack(lambda w: PLAN.references(w.subject, w.target)),
         prediction=P.prediction,
         measured=P.sh.format(scan="scan", subject="{subject}", platform="{target}"),
-        mask=brains_to_score,
+        mask=lambda w: PLAN.masks_to_score(w.method, w.subject, w.target),
         manifest=P.manifest,
     output:
         scores=P.scores,
         slice=P.slice,
     log:
-        P.log(P.scores),
+        P.log("evaluate", P.scores),
     benchmark:
-        P.benchmark(P.scores)
+        P.benchmark("evaluate", P.scores)
     wildcard_constraints:
-        method="|".join(METHODS),
+        method=one_of(METHODS),
     conda:
         "../../envs/environment.yaml"
     params:
-        version=version("evaluate"),
-        family=lambda w: METHODS[w.method]["family"],
-        references=lambda w: options(references(w)),
+        version=PLAN.version("evaluate"),
+        family=lambda w: METHODS[w.method].family,
+        references=lambda w: options(PLAN.references(w.subject, w.target)),
     message:
         "Score {wildcards.method} on {wildcards.target} of {wildcards.subject}"
     shell:
@@ -37,15 +37,17 @@ rule evaluate:
 
 rule collect:
     input:
-        predicted(P.scores),
+        PLAN.predictions(P.scores),
     output:
         P.metrics,
     log:
-        P.log(P.metrics),
+        P.log("collect", P.metrics),
+    benchmark:
+        P.benchmark("collect", P.metrics)
     conda:
         "../../envs/environment.yaml"
     params:
-        version=version("collect"),
+        version=PLAN.version("collect"),
     message:
         "Join all scores"
     shell:

@@ -1,21 +1,23 @@
 # Reads: the released tree of the cross-scanner database (Tax 2019). Writes: bids/, a BIDS derivative
 # with the scans that the run uses; their logs name the volumes that were dropped.
 
-first = Scan(P.bids, "{subject}", "{session}", "{acquisition}")
+first = BidsScan(P.bids, "{subject}", "{session}", "{acquisition}")
 
 
 rule import_scan:
     input:
-        unpack(released),
+        unpack(lambda w: PLAN.found(w.subject, platform_of(w))),
     output:
         **{role: first.series[role] for role in ("dwi", "bval", "bvec", "sidecar")},
         mask=first.mask,
     log:
-        P.log(first.dwi),
+        P.log("import_scan", first.dwi),
+    benchmark:
+        P.benchmark("import_scan", first.dwi)
     conda:
         "../../envs/environment.yaml"
     params:
-        version=version("import_scan"),
+        version=PLAN.version("import_scan"),
         released=lambda w, input: options({f"from_{k}": v for k, v in input.items()}),
         files=lambda w, output: options(output),
     message:

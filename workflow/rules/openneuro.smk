@@ -4,11 +4,18 @@ openneuro = config["dataset"]["openneuro"]
 downloaded = "sub-{subject}/ses-{session}/dwi/sub-{subject}_ses-{session}{entities}_dwi"
 
 
-rule download_scan:
+rule download:
     output:
-        [f"{DATA}/{downloaded}.{end}" for end in ("nii.gz", "bval", "bvec", "json")],
+        [
+            f"{PLAN.data}/{downloaded}.{end}"
+            for end in ("nii.gz", "bval", "bvec", "json")
+        ],
     log:
-        f"{P.results}/logs/download/sub-{{subject}}_ses-{{session}}{{entities}}.log",
+        P.log("download", f"{P.results}/sub-{{subject}}_ses-{{session}}{{entities}}"),
+    benchmark:
+        P.benchmark(
+            "download", f"{P.results}/sub-{{subject}}_ses-{{session}}{{entities}}"
+        )
     wildcard_constraints:
         entities="(_[a-z]+-[A-Za-z0-9]+)*",
     # The nodes of a cluster rarely reach the internet.
@@ -17,21 +24,25 @@ rule download_scan:
         "../../envs/environment.yaml"
     # No version of the code: checksums decide what comes, and nobody wants to load it again.
     params:
-        root=DATA,
-        paths=lambda w, output: [str(Path(file).relative_to(DATA)) for file in output],
+        root=PLAN.data,
+        paths=lambda w, output: [
+            str(Path(file).relative_to(PLAN.data)) for file in output
+        ],
         mirror="{mirror}/{accession}/{version}".format(**openneuro),
         bucket="{bucket}/{accession}".format(**openneuro),
     message:
         "Download {wildcards.session} of {wildcards.subject}"
     shell:
-        "python -m download_scan --paths {params.paths} --root {params.root}"
+        "python -m download --paths {params.paths} --root {params.root}"
         " --mirror {params.mirror:q} --bucket {params.bucket:q} 2>&1 | tee {log}"
 
 
-use rule download_scan as download_description with:
+use rule download as download_description with:
     output:
-        f"{DATA}/{Path(P.dataset_description).name}",
+        f"{PLAN.data}/{Path(P.dataset_description).name}",
     log:
-        f"{P.results}/logs/download/dataset_description.log",
+        P.log("download_description", f"{P.results}/dataset_description"),
+    benchmark:
+        P.benchmark("download_description", f"{P.results}/dataset_description")
     message:
         "Download the description of the data set"

@@ -1,24 +1,24 @@
 # Reads: the phantom's parameters. Writes: bids/, a BIDS derivative with every scan of everybody, and
 # phantom/atlas.npz, which all people are made from.
 
-first = Scan(P.bids, "{subject}", "{session}", "{acquisition}")
-noise_free = Scan(P.bids, "{subject}", "{session}", "{acquisition}", truth=True)
-repeat = Scan(P.bids, "{subject}", "{session}", "{acquisition}", run="2")
+first = BidsScan(P.bids, "{subject}", "{session}", "{acquisition}")
+noise_free = BidsScan(P.bids, "{subject}", "{session}", "{acquisition}", truth=True)
+repeat = BidsScan(P.bids, "{subject}", "{session}", "{acquisition}", run="2")
 
 
-rule atlas:
+rule build_atlas:
     input:
-        parameters=PHANTOM,
+        parameters=PLAN.phantom_parameters,
     output:
         P.atlas,
     log:
-        P.log(P.atlas),
+        P.log("build_atlas", P.atlas),
     benchmark:
-        P.benchmark(P.atlas)
+        P.benchmark("build_atlas", P.atlas)
     conda:
         "../../envs/environment.yaml"
     params:
-        version=version("build_atlas"),
+        version=PLAN.version("build_atlas"),
     message:
         "Make the atlas of the phantom"
     shell:
@@ -27,20 +27,22 @@ rule atlas:
 
 rule describe_dataset:
     input:
-        parameters=PHANTOM,
+        parameters=PLAN.phantom_parameters,
     output:
         description=P.dataset_description,
         participants=P.participants,
         tissues=P.labels.format(kind="tissue"),
         regions=P.labels.format(kind="region"),
     log:
-        P.log(P.dataset_description),
+        P.log("describe_dataset", P.dataset_description),
+    benchmark:
+        P.benchmark("describe_dataset", P.dataset_description)
     conda:
         "../../envs/environment.yaml"
     params:
-        version=version("describe_dataset"),
+        version=PLAN.version("describe_dataset"),
         seed=config["dataset"]["seed"],
-        subjects=SUBJECTS,
+        subjects=PLAN.subjects,
     message:
         "Describe the data set"
     shell:
@@ -52,26 +54,26 @@ rule describe_dataset:
 
 rule simulate:
     input:
-        parameters=PHANTOM,
+        parameters=PLAN.phantom_parameters,
         atlas=P.atlas,
     output:
         **first.series,
         **first.labels,
         **{f"truth_{role}": file for role, file in noise_free.series.items()},
     log:
-        P.log(first.dwi),
+        P.log("simulate", first.dwi),
     benchmark:
-        P.benchmark(first.dwi)
+        P.benchmark("simulate", first.dwi)
     conda:
         "../../envs/environment.yaml"
     params:
-        version=version("simulate"),
+        version=PLAN.version("simulate"),
         seed=config["dataset"]["seed"],
         effects=config["dataset"]["effects"],
         platform=platform_of,
         scan="scan",
         shells=config["dataset"]["shells"],
-        slab=slab,
+        slab=lambda w: PLAN.slab_options(platform_of(w)),
         files=lambda w, output: options(output),
     message:
         "Scan {wildcards.subject} on {params.platform}"
@@ -87,17 +89,17 @@ use rule simulate as simulate_rescan with:
         **repeat.series,
         **repeat.labels,
     log:
-        P.log(repeat.dwi),
+        P.log("simulate_rescan", repeat.dwi),
     benchmark:
-        P.benchmark(repeat.dwi)
+        P.benchmark("simulate_rescan", repeat.dwi)
     params:
-        version=version("simulate"),
+        version=PLAN.version("simulate"),
         seed=config["dataset"]["seed"],
         effects=config["dataset"]["effects"],
         platform=platform_of,
         scan="rescan",
         shells=config["dataset"]["shells"],
-        slab=slab,
+        slab=lambda w: PLAN.slab_options(platform_of(w)),
         files=lambda w, output: options(output),
     message:
         "Scan {wildcards.subject} on {params.platform} again"
@@ -106,7 +108,7 @@ use rule simulate as simulate_rescan with:
 # Not part of a run: `snakemake check_phantom` measures the first person on all platforms.
 rule check_phantom:
     input:
-        parameters=PHANTOM,
+        parameters=PLAN.phantom_parameters,
         atlas=P.atlas,
     output:
         table=P.table.format(table="phantom_checks", format="csv"),
@@ -115,18 +117,20 @@ rule check_phantom:
         scanners=P.figure.format(figure="phantom_scanners", format="png"),
         checks=P.figure.format(figure="phantom_checks", format="png"),
     log:
-        P.log(P.table.format(table="phantom_checks", format="csv")),
+        P.log("check_phantom", P.table.format(table="phantom_checks", format="csv")),
     benchmark:
-        P.benchmark(P.table.format(table="phantom_checks", format="csv"))
+        P.benchmark(
+            "check_phantom", P.table.format(table="phantom_checks", format="csv")
+        )
     conda:
         "../../envs/environment.yaml"
     params:
-        version=version("check_phantom"),
+        version=PLAN.version("check_phantom"),
         seed=config["dataset"]["seed"],
-        subject=SUBJECTS[0],
+        subject=PLAN.subjects[0],
         source=SOURCE,
         shell=config["spherical_harmonics"]["shell"],
-        slab=source_slab(),
+        slab=PLAN.slab_options(SOURCE),
         response=as_json(config["spherical_harmonics"]["response"]),
         files=lambda w, output: options(output),
     message:

@@ -1,116 +1,143 @@
-# Reads: bids/. Writes: cropped/, scans of lower resolution; registration/, the transform of each target scan to its subject's source and how
-# well it fits; sh/, spherical harmonics of every scan on the source grid; splits/, the manifest of each fold.
+# Reads: raw scans. Writes: validation_raw.txt, once nothing is wrong with them; bids/, a BIDS
+# derivative of the scans that the run uses. Each step in preprocessing/ can be switched off, and
+# motion/ keeps how the head moved.
+
+first = BidsScan(P.bids, "{subject}", "{session}", "{acquisition}")
 
 
-# Only for platforms that are to have a lower resolution than their scans.
-rule crop_kspace:
+use rule validate_dataset as validate_dataset_raw with:
     input:
-        validated(),
-        dwi=lambda w: original_scan(w.subject, w.platform).dwi,
-        mask=lambda w: original_scan(w.subject, w.platform).mask,
+        lambda w: PLAN.raw_scans_to_validate(),
     output:
-        dwi=P.cropped,
-        mask=P.cropped_mask,
+        P.raw_validation,
     log:
-        P.log(P.cropped),
+        P.log("validate_dataset_raw", P.raw_validation),
     benchmark:
-        P.benchmark(P.cropped)
+        P.benchmark("validate_dataset_raw", P.raw_validation)
+    params:
+        version=PLAN.version("validate_dataset"),
+        root=PLAN.data,
+        config=as_json(PLAN.validation_settings(raw=True)),
+
+
+rule denoise:
+    input:
+        ancient(P.raw_validation),
+        dwi=lambda w: PLAN.before_step("denoising", w.subject, w.platform),
+        bval=lambda w: PLAN.found(w.subject, w.platform).get("bval", []),
+    output:
+        temp(P.step("denoising")),
+    log:
+        P.log("denoise", P.step("denoising")),
+    benchmark:
+        P.benchmark("denoise", P.step("denoising"))
     conda:
         "../../envs/environment.yaml"
     params:
-        version=version("crop_kspace"),
-        factor=lambda w: PLATFORMS[w.platform]["crop"],
+        version=PLAN.version("denoise"),
     message:
-        "Lower the resolution of {wildcards.platform} of {wildcards.subject}"
+        "Denoise {wildcards.platform} of {wildcards.subject}"
     shell:
-        "python -m crop_kspace --dwi {input.dwi} --mask {input.mask} --factor {params.factor}"
-        " --cropped-dwi {output.dwi} --cropped-mask {output.mask} &> {log}"
+        "python -m denoise --dwi {input.dwi} --bval {input.bval} --output {output} &> {log}"
 
 
-rule register:
+rule remove_ringing:
     input:
-        validated(),
-        fixed=lambda w: scan_of(w.subject, SOURCE).dwi,
-        fixed_bval=lambda w: scan_of(w.subject, SOURCE).bval,
-        moving=lambda w: scan_of(w.subject, w.platform, w.scan).dwi,
-        moving_bval=lambda w: scan_of(w.subject, w.platform, w.scan).bval,
+        ancient(P.raw_validation),
+        dwi=lambda w: PLAN.before_step("ringing", w.subject, w.platform),
+        sidecar=lambda w: PLAN.found(w.subject, w.platform).get("sidecar", []),
     output:
-        transform=P.transform,
-        quality=P.quality,
+        temp(P.step("ringing")),
     log:
-        P.log(P.transform),
+        P.log("remove_ringing", P.step("ringing")),
     benchmark:
-        P.benchmark(P.transform)
-    conda:
-        "../../envs/flirt.yaml" if PROGRAM == "flirt" else "../../envs/environment.yaml"
-    params:
-        version=version("register"),
-        program=PROGRAM,
-        model=config["registration"]["model"],
-        accept=(
-            "--accept-implausible"
-            if config["registration"]["accept_implausible"]
-            else ""
-        ),
-    message:
-        "Register {wildcards.platform} of {wildcards.subject} to {SOURCE}"
-    shell:
-        "python -m register --fixed {input.fixed} {input.fixed_bval}"
-        " --moving {input.moving} {input.moving_bval} --program {params.program}"
-        " --model {params.model} {params.accept} --transform {output.transform}"
-        " --quality {output.quality} &> {log}"
-
-
-rule spherical_harmonics:
-    input:
-        validated(),
-        unpack(scan_to_fit),
-    output:
-        sh=P.sh,
-        mask=P.sh_mask,
-        sidecar=P.sh_sidecar,
-    log:
-        P.log(P.sh),
-    benchmark:
-        P.benchmark(P.sh)
+        P.benchmark("remove_ringing", P.step("ringing"))
     conda:
         "../../envs/environment.yaml"
     params:
-        version=version("fit_sh"),
-        scale=lambda w: SCALES.get(w.platform, 1),
-        transform=lambda w, input: (
-            f"--transform {input.transform}" if "transform" in input.keys() else ""
-        ),
-        interpolation=config["registration"]["interpolation"],
-        settings=lambda w: as_json(sh_settings(w)),
+        version=PLAN.version("remove_ringing"),
+        sidecar=lambda w, input: f"--sidecar {input.sidecar}" if input.sidecar else "",
     message:
-        "Fit spherical harmonics to {wildcards.platform} of {wildcards.subject} ({wildcards.scan})"
+        "Remove the ringing from {wildcards.platform} of {wildcards.subject}"
     shell:
-        "python -m fit_sh --dwi {input.dwi} --bval {input.bval} --bvec {input.bvec}"
-        " --mask {input.mask} --grid {input.grid} {params.transform} --scale {params.scale}"
-        " --interpolation {params.interpolation} --settings {params.settings:q}"
-        " --sh {output.sh} --sh-mask {output.mask} --sh-sidecar {output.sidecar} &> {log}"
+        "python -m remove_ringing --dwi {input.dwi} {params.sidecar} --output {output} &> {log}"
 
 
-rule split:
+rule correct_motion:
     input:
-        learners,
+        ancient(P.raw_validation),
+        dwi=lambda w: PLAN.before_step("motion", w.subject, w.platform),
+        bval=lambda w: PLAN.found(w.subject, w.platform).get("bval", []),
+        bvec=lambda w: PLAN.found(w.subject, w.platform).get("bvec", []),
     output:
-        P.manifest,
+        dwi=temp(P.step("motion")),
+        bval=temp(P.step("motion", "bval")),
+        bvec=temp(P.step("motion", "bvec")),
+        motion=P.step("motion", "tsv"),
     log:
-        P.log(P.manifest),
+        P.log("correct_motion", P.step("motion")),
+    benchmark:
+        P.benchmark("correct_motion", P.step("motion"))
     conda:
         "../../envs/environment.yaml"
     params:
-        version=version("split"),
-        parts=lambda w: as_json(parts(w.fold)),
-        scales=as_json(SCALES),
-        lattice=as_json(config["patches"]),
-        source=SOURCE,
-        results=subpath(output[0], ancestor=2),
+        version=PLAN.version("correct_motion"),
     message:
-        "Write the manifest of fold {wildcards.fold}"
+        "Correct {wildcards.platform} of {wildcards.subject} for motion"
     shell:
-        "python -m split --results {params.results} --parts {params.parts:q}"
-        " --source {params.source} --scales {params.scales:q} --lattice {params.lattice:q}"
+        "python -m correct_motion --dwi {input.dwi} --bval {input.bval} --bvec {input.bvec}"
+        " --output {output.dwi} --rotated-bval {output.bval} --rotated-bvec {output.bvec}"
+        " --motion {output.motion} &> {log}"
+
+
+rule make_mask:
+    input:
+        ancient(P.raw_validation),
+        dwi=lambda w: PLAN.before_step(None, w.subject, platform_of(w)),
+        bval=lambda w: PLAN.found(w.subject, platform_of(w)).get("bval", []),
+        given=lambda w: PLAN.found(w.subject, platform_of(w)).get("mask", []),
+    output:
+        first.mask,
+    log:
+        P.log("make_mask", first.mask),
+    benchmark:
+        P.benchmark("make_mask", first.mask)
+    conda:
+        "../../envs/environment.yaml"
+    params:
+        version=PLAN.version("make_mask"),
+        given=lambda w, input: f"--given {input.given}" if input.given else "",
+    message:
+        "Find the brain of {wildcards.subject} in {wildcards.session}"
+    shell:
+        "python -m make_mask --dwi {input.dwi} --bval {input.bval} {params.given}"
         " --output {output} &> {log}"
+
+
+rule write_scan:
+    input:
+        ancient(P.raw_validation),
+        dwi=lambda w: PLAN.before_step(None, w.subject, platform_of(w)),
+        bval=lambda w: PLAN.gradients("bval", w.subject, platform_of(w)),
+        bvec=lambda w: PLAN.gradients("bvec", w.subject, platform_of(w)),
+        sidecar=lambda w: PLAN.found(w.subject, platform_of(w)).get("sidecar", []),
+    output:
+        **first.series,
+    log:
+        P.log("write_scan", first.dwi),
+    benchmark:
+        P.benchmark("write_scan", first.dwi)
+    conda:
+        "../../envs/environment.yaml"
+    params:
+        version=PLAN.version("write_scan"),
+        sidecar=lambda w, input: (
+            f"--from-sidecar {input.sidecar}" if input.sidecar else ""
+        ),
+        steps=PLAN.steps,
+        files=lambda w, output: options(output),
+    message:
+        "Write {wildcards.session} of {wildcards.subject} as BIDS"
+    shell:
+        "python -m write_scan --from-dwi {input.dwi} --from-bval {input.bval}"
+        " --from-bvec {input.bvec} {params.sidecar} --steps {params.steps} {params.files} &> {log}"

@@ -1,7 +1,7 @@
-"""Digital travelling heads: one person scanned on several platforms, all of it simulated.
+"""Digital travelling heads: simulated scans of one person on several platforms.
 
-In the order in which they build on each other: `fields` (smooth random fields), `atlas` (tissue and
-fibre bundles in MNI space), `people`, `signal` (compartments), `scanner` (what hardware does to a
-scan), `acquisition` (one scan), `effects` (scanner effects switched off) and `checks` (is it
+Each module builds on those before it: `fields` (smooth random fields), `atlas` (tissue and fibre
+bundles in MNI space), `people`, `signal` (compartments), `scanner` (what hardware does to a scan),
+`acquisition` (one scan), `effects` (scanner effects switched off) and `checks` (is the phantom
 plausible?).
 """

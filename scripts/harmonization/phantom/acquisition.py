@@ -1,8 +1,9 @@
 """One scan of one person on one platform.
 
-In the order of nature: the head lies in the scanner, the field distorts it, tissue answers to the
-gradients that the coil really makes, the receive coil weighs it, k-space is read out, and noise is
-added. Slice by slice, so that memory does not grow with the resolution of the simulation.
+The steps follow the physics: the head lies in the scanner, the field distorts it, tissue responds
+to the gradients that the coil really makes, the receive coil weights the signal, k-space is read
+out, and noise is added. The simulation runs slice by slice, so that memory does not grow with its
+resolution.
 """
 
 from collections.abc import Iterator
@@ -28,7 +29,7 @@ from harmonization.phantom.signal import signal
 from harmonization.seeds import generator_of
 
 PHASE_AXIS = 1  # front to back
-# MNI152 has nothing finer than 2 mm, so points this far apart alias nothing into the image.
+# MNI152 has no detail finer than 2 mm, so points this far apart cause no aliasing.
 LARGEST_SPACING = 1.2  # mm
 SPACING_PER_VOXEL = 0.9  # within a slice
 
@@ -36,7 +37,7 @@ SPACING_PER_VOXEL = 0.9  # within a slice
 def gradient_scheme(shells: dict[int, int], b0_volumes: int) -> tuple[np.ndarray, np.ndarray]:
     """b-values (n,) and unit directions (n, 3), evenly spread on each shell; b=0 comes first.
 
-    Equal shells have equal directions, on whatever platform.
+    Equal shells have equal directions on every platform.
     """
     bvals, directions = [np.zeros(b0_volumes)], [np.zeros((b0_volumes, 3))]
     for b, number in shells.items():
@@ -44,7 +45,7 @@ def gradient_scheme(shells: dict[int, int], b0_volumes: int) -> tuple[np.ndarray
         start = rng.standard_normal((number, 3))
         start /= np.linalg.norm(start, axis=1, keepdims=True)
         spread, _ = disperse_charges(HemiSphere(xyz=start), 500)
-        # Opposite directions measure the same; mixing them balances eddy currents on a scanner.
+        # Opposite directions give the same signal; mixing them balances eddy currents on a scanner.
         signs = rng.choice([-1, 1], (number, 1))
         bvals.append(np.full(number, float(b)))
         directions.append(spread.vertices * signs)
@@ -54,7 +55,7 @@ def gradient_scheme(shells: dict[int, int], b0_volumes: int) -> tuple[np.ndarray
 def random_pose(
     session: dict[str, float], isocentre: list[float], rng: np.random.Generator
 ) -> np.ndarray:
-    """Rigid map (4, 4) from the person's to the scanner's space, millimetres."""
+    """Random rigid map (4, 4) from the person's space to the scanner's, millimetres."""
     angles = rng.normal(0, session["rotation"], 3)
     shift = rng.normal(0, session["translation"], 3)
     pose = np.eye(4)
@@ -73,24 +74,24 @@ class ScanGrid:
 
     @property
     def affine(self) -> np.ndarray:
-        """Voxel index to scanner space, millimetres."""
+        """Affine (4, 4) from voxel index to scanner space, millimetres."""
         affine = np.diag([self.voxel] * 3 + [1.0])
         affine[:3, 3] = self.centre - self.voxel * (np.array(self.shape) - 1) / 2
         return affine
 
     @property
     def fine_shape(self) -> tuple[int, int]:
-        """Fine points along both axes of a slice."""
+        """Number of fine points along each axis of a slice."""
         spacing = min(LARGEST_SPACING, SPACING_PER_VOXEL * self.voxel)
         return tuple(int(np.ceil(n * self.voxel / spacing - 1e-9)) for n in self.shape[:2])
 
     @property
     def slice_parts(self) -> int:
-        """Fine points across a slice."""
+        """Number of fine points across the thickness of a slice."""
         return int(np.ceil(self.voxel / LARGEST_SPACING - 1e-9))
 
     def slice_points(self, k: int) -> np.ndarray:
-        """Scanner coordinates (n, 3) of the fine points of slice `k`, its parts one by one."""
+        """Scanner coordinates (n, 3) of the fine points of slice `k`, part by part."""
         parts = (np.arange(self.slice_parts) + 0.5) / self.slice_parts - 0.5 + k
         index = [
             (np.arange(m) + 0.5) * n / m - 0.5
@@ -109,19 +110,19 @@ class ScanGrid:
 class Acquisition:
     """One simulated scan."""
 
-    signal: np.ndarray  # (x, y, z, volumes), float32; without noise until `add_noise`
-    sigma: np.ndarray  # (x, y, z), standard deviation of the noise of either channel
+    signal: np.ndarray  # (x, y, z, volumes), float32; noise-free until `add_noise`
+    sigma: np.ndarray  # (x, y, z), standard deviation of the noise in either channel
     affine: np.ndarray
     bvals: np.ndarray
     directions: np.ndarray  # (volumes, 3), scanner axes
     mask: np.ndarray  # (x, y, z) of uint8
     tissue: np.ndarray  # 1 white matter, 2 grey matter, 3 CSF, 4 lesion, 0 outside
-    regions: np.ndarray  # labels of `Person.labels`
+    regions: np.ndarray  # region labels from `Person.labels`
     pose: np.ndarray  # (4, 4), person to scanner
     rng: np.random.Generator
 
     def add_noise(self) -> None:
-        """Add noise where the scan has any signal, in place: a full scan fills gigabytes."""
+        """Add noise where the scan has signal; in place, because a full scan fills gigabytes."""
         for k in range(self.signal.shape[2]):
             there = self.signal[:, :, k, 0] > 0
             noisy = add_rician_noise(self.signal[there, k], self.sigma[there, k][:, None], self.rng)
@@ -144,13 +145,13 @@ class Session:
         return self.person.parameters["platforms"][self.platform]
 
     def origin(self, points: np.ndarray) -> np.ndarray:
-        """Where in the scanner (n, 3) the signal that appears at `points` (n, 3) comes from."""
+        """Places (n, 3) in the scanner whose signal appears at `points` (n, 3)."""
         moved = points.copy()
         moved[:, PHASE_AXIS] += self.distortion(points)[:, 0]
         return moved
 
     def in_person(self, places: np.ndarray) -> np.ndarray:
-        """Coordinates (n, 3) in the person's space of `places` in the scanner."""
+        """Coordinates (n, 3), in the person's space, of `places` (n, 3) in the scanner."""
         return (places - self.pose[:3, 3]) @ self.pose[:3, :3]
 
 
@@ -173,12 +174,12 @@ def acquire(
     shells : list of int
         Which of the platform's b-values to acquire.
     slab : (float, float), optional
-        Centre and thickness along z, mm; the whole field of view where missing.
+        Centre and thickness along z, mm; by default the whole field of view.
 
     Returns
     -------
     Acquisition
-        Without noise as yet; 0 where a brain extraction leaves nothing.
+        Still noise-free; 0 outside the rim that brain extraction leaves around the brain.
     """
     parameters = person.parameters
     protocol, settings = parameters["platforms"][platform], parameters["acquisition"]
@@ -196,7 +197,7 @@ def acquire(
         {b: n for b, n in protocol["shells"].items() if b in shells}, settings["b0_volumes"]
     )
 
-    # The first axis lies together in memory, as in the file.
+    # The first axis is contiguous in memory, as in the file.
     image = np.empty((len(bvals), *grid.shape[::-1]), dtype=np.float32).T
     tissue, regions = (np.empty(grid.shape, dtype=np.uint8) for _ in range(2))
     gain = np.empty(grid.shape, dtype=np.float32)
@@ -224,7 +225,7 @@ def acquire(
 
 
 def scan_grid(settings: dict[str, Any], voxel: float, slab: tuple[float, float] | None) -> ScanGrid:
-    """Grid of a scan of the whole field of view or of a `slab`: centre and thickness, mm."""
+    """Grid over the whole field of view, or over a `slab` given by centre and thickness, mm."""
     centre = np.array(settings["isocentre"], dtype=float)
     extent = np.array(settings["field_of_view"], dtype=float)
     if slab:
@@ -235,7 +236,7 @@ def scan_grid(settings: dict[str, Any], voxel: float, slab: tuple[float, float] 
 def slices(
     session: Session, grid: ScanGrid, bvals: np.ndarray, directions: np.ndarray
 ) -> Iterator[np.ndarray]:
-    """Noise-free magnitude images (volumes, x, y) of one slice after the other."""
+    """Yield the noise-free magnitude images (volumes, x, y) of each slice in turn."""
     person, protocol = session.person, session.protocol
     scanner = Scanner(protocol["scanner"], person.parameters, person.atlas)
     along_phase = Apodisation.of_width(

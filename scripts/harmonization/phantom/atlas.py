@@ -1,8 +1,9 @@
 """Tissue and fibres in MNI space: MNI152 tissue maps, and bundles drawn between landmarks.
 
-A bundle is a spline centre line with a cross-section that may widen, so that its fibres fan out.
-Bundles belong to one of three populations that cross (`POPULATIONS`). What white matter no bundle
-reaches holds radial fibres, along the gradient of a Laplace potential from ventricles to cortex.
+A bundle has a spline centre line and a cross-section that may widen, so that its fibres fan out.
+Each bundle belongs to one of three populations that cross (`POPULATIONS`). White matter that no
+bundle reaches holds radial fibres, which follow the gradient of a Laplace potential from ventricles
+to cortex.
 """
 
 from collections.abc import Iterable
@@ -24,28 +25,28 @@ POPULATIONS = ("commissural", "projection", "association")
 TISSUES = ("white_matter", "grey_matter", "csf")
 BACKGROUND_REGIONS = ("other_white_matter", "grey_matter", "csf")
 
-SPACING = 2.0  # mm, of the fibre maps; tissue maps have 1 mm
-UNRESOLVED = 0.1  # share of white matter below which a fibre population is left out
+SPACING = 2.0  # mm, fibre maps; the tissue maps have 1 mm
+UNRESOLVED = 0.1  # share of white matter below which a fibre population is dropped
 RADIAL_WITHIN_BUNDLES = 0.1  # weight of radial fibres where bundles fill the white matter
 
 
 @dataclass(frozen=True)
 class Atlas:
-    """Maps in MNI space that people are made from; float32, stored as float16.
+    """Maps in MNI space from which people are made; float32, stored as float16.
 
     Parameters
     ----------
     tissue : ndarray, shape (3, x, y, z)
         Volume fractions of `TISSUES`, 1 mm.
     tissue_origin, fibre_origin : ndarray, shape (3,)
-        MNI coordinates of the first voxel of the two grids, whose axes are those of MNI space.
+        MNI coordinates of the first voxel of each grid; the grids have the axes of MNI space.
     fibres : ndarray, shape (3, 6, u, v, w)
-        For each of `POPULATIONS` the sum over its bundles of weight times direction times its
-        transpose (upper triangle), 2 mm: smooth although directions have no sign.
+        For each of `POPULATIONS`, the sum over its bundles of weight times direction times
+        transposed direction (upper triangle), 2 mm. It is smooth although directions have no sign.
     radial : ndarray, shape (3, u, v, w)
         Unit vector from ventricles to cortex, 2 mm.
     bundles : ndarray, shape (u, v, w), uint8
-        Number, from 1, of the bundle that prevails; 0 where none does.
+        Number of the dominant bundle, from 1; 0 where none dominates.
     bundle_count : ndarray, shape ()
     """
 
@@ -70,7 +71,8 @@ class Atlas:
         directions : ndarray, shape (n, 3, 3)
             Population, unit vector.
         fractions : ndarray, shape (n, 3)
-            Shares of white matter, summing to 1; 0 for what deconvolution could not resolve.
+            Shares of white matter, summing to 1; 0 for a population that deconvolution could not
+            resolve.
         """
         index = (points - self.fibre_origin).T / SPACING
         upper = _sample(self.fibres.reshape(18, *self.fibres.shape[2:]), index).reshape(3, 6, -1)
@@ -91,7 +93,7 @@ class Atlas:
         return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-6)
 
     def regions_at(self, points: np.ndarray, fractions: np.ndarray) -> np.ndarray:
-        """Labels (n,) of `region_names`, from 1, at MNI `points` with tissue `fractions` (3, n)."""
+        """Labels (n,), see `region_names`, at MNI `points` with tissue `fractions` (3, n)."""
         index = (points - self.fibre_origin).T / SPACING
         bundle = map_coordinates(self.bundles, index, order=0)
         tissue = fractions.argmax(axis=0)
@@ -99,7 +101,7 @@ class Atlas:
         return np.where((tissue == 0) & (bundle > 0), bundle, outside).astype(np.uint8)
 
     def brain_points(self, spacing: float) -> np.ndarray:
-        """MNI coordinates (n, 3) of brain on a grid of `spacing` mm."""
+        """MNI coordinates (n, 3) of the points of a `spacing` mm grid that lie in the brain."""
         step = int(spacing)
         brain = self.tissue[:, ::step, ::step, ::step].sum(axis=0) > 0.5
         return np.argwhere(brain) * float(step) + self.tissue_origin
@@ -125,7 +127,7 @@ class Atlas:
 
 
 def region_names(bundles: Iterable[str]) -> list[str]:
-    """Names of the regions, label 1 first: the bundles, then what lies outside of them."""
+    """Names of the regions, label 1 first: the bundles, then the tissue outside them."""
     return [*bundles, *BACKGROUND_REGIONS]
 
 
@@ -141,11 +143,10 @@ def build_atlas(bundles: dict[str, Any]) -> Atlas:
     ----------
     bundles : dict
         By name: ``population``; ``points``, MNI landmarks along the centre line, mm; ``radii``,
-        one for each point, mm; ``mirror``, whether it has a twin on the other side.
-
+        one for each point, mm; ``mirror``, whether a twin lies on the other side.
     """
     tissue, tissue_origin = _tissue_maps()
-    # A node of the fibre maps lies on every second voxel of the tissue maps.
+    # The nodes of the fibre maps are every second voxel of the tissue maps.
     white, grey, csf = tissue[:, ::2, ::2, ::2]
     nodes = np.argwhere(white > 0)
     points = nodes * SPACING + tissue_origin
@@ -185,7 +186,7 @@ def build_atlas(bundles: dict[str, Any]) -> Atlas:
 
 
 def _tissue_maps() -> tuple[np.ndarray, np.ndarray]:
-    """White matter, grey matter and CSF fractions (3, x, y, z), and the first voxel's place."""
+    """White matter, grey matter and CSF fractions (3, x, y, z), and the first voxel's position."""
     # Only the job that makes the atlas pays for this import.
     from nilearn.datasets import (
         load_mni152_brain_mask,
@@ -210,16 +211,16 @@ def _tissue_maps() -> tuple[np.ndarray, np.ndarray]:
 def draw_bundle(
     bundle: dict[str, Any], points: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """A bundle at those of MNI `points` (n, 3) that it reaches.
+    """Draw a bundle at the MNI `points` (n, 3) that it reaches.
 
     Returns
     -------
     near : ndarray, shape (m,), int
-        Which points.
+        Indices of these points.
     weight : ndarray, shape (m,)
         1 on the centre line, 0.5 at the radius of the cross-section.
     direction : ndarray, shape (m, 3)
-        Unit vectors: along the centre line and, where the bundle widens, away from it.
+        Unit vectors along the centre line, tilted away from it where the bundle widens.
     """
     landmarks, radii = np.array(bundle["points"], dtype=float), np.array(bundle["radii"])
     along = np.r_[0, np.cumsum(np.linalg.norm(np.diff(landmarks, axis=0), axis=1))]
@@ -240,7 +241,7 @@ def draw_bundle(
 
 
 def _dyads(directions: np.ndarray) -> np.ndarray:
-    """Upper triangles (n, 6) of the products of unit vectors (n, 3) with themselves."""
+    """Upper triangles (n, 6) of the outer products of unit vectors (n, 3) with themselves."""
     rows, columns = np.triu_indices(3)
     return directions[:, rows] * directions[:, columns]
 
@@ -249,7 +250,7 @@ def radial_directions(grey: np.ndarray, csf: np.ndarray, brain: np.ndarray) -> n
     """Unit vectors (3, u, v, w) along the gradient of a Laplace potential, on a 2 mm grid.
 
     The potential is 0 in the ventricles (CSF deep in the brain) and 1 in the cortex (grey matter
-    near the surface) and outside; in between its Laplacian vanishes.
+    near the surface) and outside the brain; in between, its Laplacian vanishes.
     """
     depth = distance_transform_edt(brain) * SPACING
     ventricles = (csf > 0.5) & (depth > 25)

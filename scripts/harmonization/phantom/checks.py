@@ -1,7 +1,7 @@
-"""Is the phantom plausible? Measured values beside the wanted ones.
+"""Check that the phantom is plausible: measured values beside wanted ones.
 
 Wanted values come from the literature or from the phantom's own parameters; docs/phantom.md says
-which. Measures are those of anybody who gets the scans: tensors, repeats of b=0, peaks.
+which. The measures are those that any user of the scans can take: tensors, repeats of b=0, peaks.
 """
 
 from collections.abc import Iterator
@@ -16,15 +16,16 @@ from dipy.reconst.dti import TensorModel
 from dipy.reconst.shm import real_sh_descoteaux
 from scipy.ndimage import binary_erosion
 
-from harmonization.bids import B0_THRESHOLD
+from harmonization.images.coefficients import LEGACY
+from harmonization.images.gradients import B0_THRESHOLD
+from harmonization.images.spherical_harmonics import fit_fod, normalise_by_b0
 from harmonization.phantom.acquisition import Acquisition, acquire, scan_grid
 from harmonization.phantom.people import Person
 from harmonization.phantom.scanner import Scanner, b_deviation, half_range
-from harmonization.spherical_harmonics import LEGACY, fit_fod, normalise_by_b0
 
 WHITE = 1  # label of white matter
-CROSSING_SHARE = 0.2  # of white matter, that makes a second population count
-COHERENT = 0.9  # share of the only population worth speaking of
+CROSSING_SHARE = 0.2  # of white matter; a population with more than this counts
+COHERENT = 0.9  # share above which one population counts as the only one
 SMALLEST_REGION = 40  # voxels
 
 
@@ -56,7 +57,7 @@ class Examined:
     colours: np.ndarray  # (x, y, z, 3), FA coloured by direction
 
     def region_means(self, values: np.ndarray) -> dict[int, float]:
-        """Mean over the white matter of each region that has enough of it."""
+        """Mean over each region's white matter if this has `SMALLEST_REGION` voxels or more."""
         found = {}
         for region in np.unique(self.scan.regions):
             where = (self.scan.regions == region) & (self.scan.tissue == WHITE)
@@ -88,7 +89,7 @@ def white_matter_fa(examined: Examined) -> Check:
 
 
 def csf_diffusivity(person: Person, examined: Examined) -> Check:
-    """MD in voxels of pure CSF whose neighbours are pure too; without noise, where it is lost."""
+    """MD of pure CSF voxels with pure neighbours, from the noise-free scan: noise hides it."""
     scan = examined.scan
     brain = scan.mask > 0
     tissue = person.tissue(_in_person(scan, _points(scan, brain)))
@@ -100,13 +101,13 @@ def csf_diffusivity(person: Person, examined: Examined) -> Check:
 
 
 def crossing_share(person: Person, examined: Examined) -> Check:
-    """Share of white matter voxels with two populations or more."""
+    """Share of white matter voxels with at least two populations."""
     crossing = (fibres_of(person, examined)[1] > CROSSING_SHARE).sum(axis=1) >= 2
     return Check("share of crossing fibres", "person", 0.25, 1.0, float(crossing.mean()))
 
 
 def signal_to_noise(examined: Examined, wanted: float) -> Check:
-    """White matter b=0 over the standard deviation of its repeats, voxel by voxel."""
+    """Mean white matter b=0 signal over the voxel-wise standard deviation of its repeats."""
     scan = examined.scan
     b0 = scan.signal[scan.tissue == WHITE][:, scan.bvals < B0_THRESHOLD]
     sigma = np.sqrt(b0.var(axis=1, ddof=1).mean())
@@ -115,7 +116,7 @@ def signal_to_noise(examined: Examined, wanted: float) -> Check:
 
 
 def b_error(person: Person, examined: Examined) -> np.ndarray:
-    """Relative errors of b (points, volumes) by gradient nonlinearity over the whole brain."""
+    """Relative errors of b (points, volumes) from gradient nonlinearity over the whole brain."""
     parameters, scan = person.parameters, examined.scan
     scanner = parameters["platforms"][examined.platform]["scanner"]
     grid = scan_grid(parameters["acquisition"], voxel=6.0, slab=None)
@@ -126,14 +127,14 @@ def b_error(person: Person, examined: Examined) -> np.ndarray:
 
 
 def b_range(person: Person, examined: Examined, wanted: float) -> Check:
-    """Half of the range of b from the 1st to the 99th percentile, %."""
+    """Half the range of the error of b between its 1st and 99th percentile, %."""
     measured = 100 * half_range(b_error(person, examined))
     low, high = 90 * wanted, 110 * wanted
     return Check("b deviation, %", examined.platform, low, high, measured)
 
 
 def differences(first: Examined, second: Examined) -> Iterator[tuple[str, float]]:
-    """Mean over white matter regions of the relative difference in FA and MD, %."""
+    """Yield the relative differences in FA and MD, %, averaged over white matter regions."""
     for measure in ("FA", "MD"):
         a, b = (e.region_means(getattr(e, measure.lower())) for e in (first, second))
         both = sorted(a.keys() & b.keys())
@@ -142,7 +143,7 @@ def differences(first: Examined, second: Examined) -> Iterator[tuple[str, float]
 
 
 def mean_differences(scans: list[Examined], low: float, high: float, name: str) -> Iterator[Check]:
-    """Differences in FA and MD, %, averaged over all pairs of platforms of equal protocol."""
+    """Check differences in FA and MD, %, averaged over all pairs of equal-protocol platforms."""
     pairs = list(combinations(scans, 2))
     found = [dict(differences(a, b)) for a, b in pairs]
     for measure in ("FA", "MD"):
@@ -153,7 +154,7 @@ def mean_differences(scans: list[Examined], low: float, high: float, name: str) 
 def peak_errors(person: Person, examined: Examined, response: dict[str, Any]) -> np.ndarray:
     """Angles (n,), degrees, between the main FOD peak and the true fibre in coherent white matter.
 
-    Coherent is white matter with one population only, away from other tissue.
+    Coherent white matter has only one population and lies away from other tissue.
     """
     scan = examined.scan
     inner = binary_erosion(scan.tissue == WHITE)
@@ -178,7 +179,7 @@ def peaks_follow_fibres(person: Person, examined: Examined, response: dict[str, 
 
 
 def fods(examined: Examined, where: tuple, response: dict[str, Any]) -> np.ndarray:
-    """Fibre orientation distributions (n, 28) of the voxels `where`."""
+    """Fibre orientation distributions (n, 28) in the voxels `where`."""
     scan = examined.scan
     signal, b0 = scan.signal[where], scan.bvals < B0_THRESHOLD
     weighted = normalise_by_b0(signal[:, ~b0], signal[:, b0].mean(axis=1))
@@ -189,7 +190,7 @@ def fods(examined: Examined, where: tuple, response: dict[str, Any]) -> np.ndarr
 def fibres_of(
     person: Person, examined: Examined, where: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """True directions (n, 3, 3), scanner axes, and shares (n, 3) of white matter voxels."""
+    """True directions (n, 3, 3) in scanner axes and shares (n, 3) in white matter voxels."""
     scan = examined.scan
     points = _points(scan, scan.tissue == WHITE if where is None else where)
     tissue = person.tissue(_in_person(scan, points))
@@ -207,17 +208,17 @@ def _in_person(scan: Acquisition, points: np.ndarray) -> np.ndarray:
 def check_person(
     person: Person, scans: list[Examined], without_effects: list[Examined], response: dict[str, Any]
 ) -> list[Check]:
-    """All checks of one person.
+    """Run all checks on one person.
 
     Parameters
     ----------
     person : Person
     scans : list of Examined
-        One of each platform.
+        One for each platform.
     without_effects : list of Examined
-        Scans on the platforms of equal protocol by scanners that have noise but no other effect.
+        Scans on the platforms of equal protocol, by scanners with noise but no other effect.
     response : dict
-        Of the spherical deconvolution, see `fit_fod`.
+        Response of the spherical deconvolution, see `fit_fod`.
     """
     parameters = person.parameters
     checks = [crossing_share(person, scans[0])]
@@ -238,7 +239,7 @@ def check_person(
 
 
 def equal_protocols(parameters: dict[str, Any], source: str) -> list[str]:
-    """Platforms with the voxels and echo time of `source`: their differences are the scanners'."""
+    """Platforms with the voxels and echo time of `source`: only their scanners differ."""
     protocols = parameters["platforms"]
     same = [protocols[source][key] for key in ("voxel", "te")]
     return [name for name, p in protocols.items() if [p["voxel"], p["te"]] == same]

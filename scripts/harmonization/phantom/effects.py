@@ -1,4 +1,4 @@
-"""Scanner effects and what their absence means, so that each can be switched off."""
+"""Scanner effects, and the parameter values that switch each of them off."""
 
 import copy
 from typing import Any
@@ -21,15 +21,15 @@ EFFECTS = (
 def with_effects(parameters: Settings, effects: list[str]) -> Settings:
     """Parameters of a phantom whose scanners have only the given `effects`.
 
-    The code that simulates knows of no switches: an effect that is off has the value at which it
-    does nothing. Protocols keep their voxels, b-values and directions, which are no error.
+    The simulation has no switches: an effect that is off has the value at which it does nothing.
+    Protocols keep their voxels, b-values and directions, which are not errors.
 
     Parameters
     ----------
     parameters : dict
         The phantom's parameters.
     effects : list of str
-        Of `EFFECTS`.
+        Names from `EFFECTS`.
     """
     changed = copy.deepcopy(parameters)
     session = changed["session"]

@@ -25,7 +25,7 @@ class VectorField:
 
     @cached_property
     def jacobian(self) -> "VectorField":
-        """Partial derivatives, row by row of d(value)/d(position): three for each channel."""
+        """Partial derivatives d(value)/d(position), row by row: three for each channel."""
         rows = [np.gradient(v, self.spacing) for v in self.values]
         return VectorField(np.concatenate(rows), self.spacing, self.origin)
 
@@ -40,7 +40,7 @@ class VectorField:
         return cls(smooth / np.sqrt((smooth**2).mean(axis=(1, 2, 3), keepdims=True)))
 
     def exponential(self, steps: int = 5) -> "VectorField":
-        """Displacement of the flow along this velocity, a diffeomorphism: scaling and squaring."""
+        """Diffeomorphic displacement of the flow along this velocity, by scaling and squaring."""
         shape = self.values.shape[1:]
         nodes = np.stack(np.meshgrid(*map(np.arange, shape), indexing="ij"), axis=-1).reshape(-1, 3)
         points = nodes * self.spacing + np.array(self.origin)

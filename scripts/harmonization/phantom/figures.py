@@ -8,7 +8,7 @@ from dipy.reconst.shm import real_sh_descoteaux
 from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 
-from harmonization.figures import show
+from harmonization.images.coefficients import LEGACY
 from harmonization.phantom.atlas import POPULATIONS
 from harmonization.phantom.checks import (
     WHITE,
@@ -21,14 +21,14 @@ from harmonization.phantom.checks import (
 )
 from harmonization.phantom.people import Person
 from harmonization.phantom.scanner import Scanner
-from harmonization.spherical_harmonics import LEGACY
+from harmonization.report.style import show
 
 GLYPH_DIRECTIONS = 72
 GLYPHS = 14  # along each edge of the figure
 
 
 def draw_anisotropy(scans: list[Examined], subject: str) -> Figure:
-    """One person on every platform: b=0, and FA coloured by direction."""
+    """Draw one subject on every platform: b=0, and FA coloured by direction."""
     figure, axes = plt.subplots(
         2, len(scans), figsize=(2.6 * len(scans), 6.2), squeeze=False, layout="constrained"
     )
@@ -45,9 +45,9 @@ def draw_anisotropy(scans: list[Examined], subject: str) -> Figure:
 
 
 def draw_fods(person: Person, scan: Examined, response: dict) -> Figure:
-    """Fibre orientation distributions, and the true fibres, where all three populations cross.
+    """Draw fibre orientation distributions and true fibres where all three populations cross.
 
-    A coronal cut: glyphs are the distribution's values in its plane.
+    The slice is coronal; glyphs show the distribution's values in its plane.
     """
     directions, shares = fibres_of(person, scan)
     white = np.argwhere(scan.scan.tissue == WHITE)
@@ -85,7 +85,7 @@ def draw_fods(person: Person, scan: Examined, response: dict) -> Figure:
 
 
 def _richest_window(values: np.ndarray) -> tuple[int, int]:
-    """Corner of the window of `GLYPHS` squared pixels with the largest sum."""
+    """Corner of the window of `GLYPHS` x `GLYPHS` pixels with the largest sum."""
     edges = [min(GLYPHS, n) for n in values.shape]
     sums = np.lib.stride_tricks.sliding_window_view(values, edges).sum(axis=(2, 3))
     x, z = np.unravel_index(sums.argmax(), sums.shape)
@@ -97,7 +97,7 @@ def _within(index: np.ndarray, first: int) -> np.ndarray:
 
 
 def draw_scanners(person: Person, scans: list[Examined]) -> Figure:
-    """What each scanner does where: b, receive sensitivity, and a b=0 image's noise."""
+    """Draw the effects of each scanner by place: error of b, receive sensitivity, noise."""
     figure, axes = plt.subplots(
         3, len(scans), figsize=(2.6 * len(scans), 9), squeeze=False, layout="constrained"
     )
@@ -134,7 +134,7 @@ def draw_scanners(person: Person, scans: list[Examined]) -> Figure:
 def draw_checks(
     person: Person, scans: list[Examined], checks: list[Check], response: dict
 ) -> Figure:
-    """A panel for each check: distributions where there are any, measured and wanted values."""
+    """Draw a panel for each check: measured and wanted values, distributions if there are any."""
     table = pd.DataFrame([vars(check) for check in checks])
     figure, axes = plt.subplots(2, 4, figsize=(17, 8), layout="constrained")
     panels = iter(axes.flat)
@@ -192,7 +192,7 @@ def _histogram(
 
 
 def _bars(axis: plt.Axes, table: pd.DataFrame, name: str) -> None:
-    """Measured values of one check, with the wanted range behind each."""
+    """Draw the measured values of one check, each with its wanted range."""
     rows = table[table["name"] == name]
     axis.bar(rows["where"], rows["measured"], color="0.5")
     for x, (low, high) in enumerate(zip(rows["low"], rows["high"], strict=True)):

@@ -1,4 +1,4 @@
-"""People: the atlas, warped, with tissue properties of their own and perhaps a lesion."""
+"""People: the warped atlas with individual tissue properties and perhaps a lesion."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -10,24 +10,24 @@ from harmonization.phantom.atlas import BACKGROUND_REGIONS, Atlas
 from harmonization.phantom.fields import VectorField
 from harmonization.seeds import generator_of
 
-LESION = 4  # label of a lesion among tissues: white matter 1, grey matter 2, CSF 3
+LESION = 4  # tissue label of a lesion; white matter is 1, grey matter 2, CSF 3
 
 
 @dataclass(frozen=True)
 class Tissue:
-    """What a person has at n points, w of which hold white matter and g grey matter; float32."""
+    """A person's tissue at n points, w with white matter and g with grey matter; float32."""
 
-    brain: np.ndarray  # bool: which of the points asked for are the n with brain
+    brain: np.ndarray  # bool, one for each point asked for: True at the n with brain
     white: np.ndarray  # (n,) volume fractions
     grey: np.ndarray
     csf: np.ndarray
     fibres: np.ndarray  # (w, 3, 3): population, unit vector
     fibre_fractions: np.ndarray  # (w, 3), summing to 1
     columns: np.ndarray  # (g, 3) unit vectors across the cortex
-    properties: dict[str, np.ndarray]  # (w,) each, where people differ
+    properties: dict[str, np.ndarray]  # (w,) each; people differ in these
 
     def turned(self, rotation: np.ndarray) -> "Tissue":
-        """The same with all directions turned by `rotation` (3, 3)."""
+        """The same tissue with all directions turned by `rotation` (3, 3)."""
         turned = {
             "fibres": self.fibres @ np.float32(rotation.T),
             "columns": self.columns @ np.float32(rotation.T),
@@ -42,7 +42,7 @@ class Person:
     ----------
     atlas : Atlas
     parameters : dict
-        The phantom's parameter file.
+        The phantom's parameters.
     seed : int
         Seed of the whole cohort.
     name : str
@@ -59,14 +59,14 @@ class Person:
             1 / scale
         )
         velocity = VectorField.random(rng, 3, people["warp_smoothness"])
-        # The rms of a vector is sqrt(3) times that of its components.
+        # The rms of a vector is sqrt(3) times the rms of its components.
         rms = people["warp_rms"] / np.sqrt(3)
         self.warp = VectorField(velocity.values * rms).exponential()
         self.properties = self._individual_properties()
         self.lesion_centre = self._place_lesion()
 
     def _individual_properties(self) -> VectorField:
-        """Relative deviation of each property: the cohort's modes, weighted by this person."""
+        """Relative deviation of each property: the cohort's modes with this person's weights."""
         people = self.parameters["people"]
         modes = VectorField.random(
             generator_of("biology", self.seed),
@@ -79,7 +79,7 @@ class Person:
         return VectorField(np.tensordot(rms[:, None] * loadings, modes, axes=1))
 
     def _place_lesion(self) -> np.ndarray | None:
-        """MNI centre (3,) of this person's lesion, surrounded by white matter; or none."""
+        """MNI centre (3,) of this person's lesion, surrounded by white matter; None without one."""
         lesion = self.parameters["lesion"]
         if self.name not in lesion["subjects"]:
             return None
@@ -93,24 +93,24 @@ class Person:
         return centres[white.argmax()]
 
     def to_atlas(self, points: np.ndarray) -> np.ndarray:
-        """Where `points` (n, 3), mm in this person's space, lie in MNI space."""
+        """MNI coordinates of `points` (n, 3), mm in this person's space."""
         aligned = points @ self.linear.T
         return aligned + self.warp(aligned)
 
     def to_person(self, points: np.ndarray) -> np.ndarray:
-        """Jacobian (n, 3, 3) of the way from MNI space at `points` (n, 3) of this person."""
+        """Jacobian (n, 3, 3) of the map from MNI space to this person at their `points` (n, 3)."""
         jacobian = np.eye(3) + self.warp.jacobian(points @ self.linear.T).reshape(-1, 3, 3)
         return np.linalg.inv(jacobian @ self.linear)
 
     def lesion_at(self, atlas_points: np.ndarray) -> np.ndarray:
-        """How much of the lesion is at MNI `atlas_points` (n, 3): 1 within, 0 without."""
+        """Weight (n,) of the lesion at MNI `atlas_points` (n, 3): 1 inside, 0 outside."""
         if self.lesion_centre is None:
             return np.zeros(len(atlas_points))
         distance = np.linalg.norm(atlas_points - self.lesion_centre, axis=1)
         return np.exp2(-((distance / self.parameters["lesion"]["radius"]) ** 6))
 
     def tissue(self, points: np.ndarray) -> Tissue:
-        """Tissue at those of `points` (m, 3), mm in this person's space, that hold brain.
+        """Tissue at the `points` (m, 3), mm in this person's space, that hold brain.
 
         Fibres and cortical columns follow the warp.
         """
@@ -149,7 +149,7 @@ class Person:
     def labels(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Tissue (see `LESION`) and region (see `region_names`) at `points` (n, 3).
 
-        The label after the last region is the lesion's. Both are 0 where there is no brain.
+        A lesion has the next label after the last region. Both are 0 where there is no brain.
         """
         atlas_points = self.to_atlas(points)
         healthy = self.atlas.fractions(atlas_points)

@@ -1,6 +1,6 @@
 """What a scanner does to a scan: gradient coil, receive coil, distortion, point spread, noise.
 
-All of it belongs to the scanner or its protocol, whatever the cohort's seed; only the session's
+Each effect belongs to the scanner or its protocol, whatever the cohort's seed; only the session's
 share differs from scan to scan.
 """
 
@@ -16,12 +16,12 @@ from harmonization.phantom.atlas import Atlas
 from harmonization.phantom.fields import VectorField
 from harmonization.seeds import generator_of
 
-REACH = 100.0  # mm; coordinates in units of it keep polynomials of order one
+REACH = 100.0  # mm; the unit of coordinates that keeps polynomials of order one
 G_FACTOR_RADIUS = 60.0  # mm; parallel imaging amplifies noise most in the middle
 
 
 def half_range(values: np.ndarray) -> float:
-    """Half of the distance between the 1st and the 99th percentile."""
+    """Half the distance between the 1st and the 99th percentile."""
     low, high = np.quantile(values, [0.01, 0.99])
     return float(high - low) / 2
 
@@ -33,7 +33,7 @@ def b_deviation(coil: np.ndarray, directions: np.ndarray) -> np.ndarray:
 
 
 class Scanner:
-    """A scanner's hardware as functions of the place in it.
+    """A scanner's hardware as functions of position.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ class Scanner:
     parameters : dict
         The phantom's parameters.
     atlas : Atlas
-        The sizes of effects are those over its brain.
+        Sizes of effects refer to its brain.
     """
 
     def __init__(self, name: str, parameters: dict[str, Any], atlas: Atlas) -> None:
@@ -50,7 +50,7 @@ class Scanner:
         self.isocentre = np.array(parameters["acquisition"]["isocentre"])
         brain = self._centred(atlas.brain_points(8.0))
 
-        # Errors of b grow with the coil's errors, as long as these are small.
+        # Errors of b are proportional to the coil's errors as long as these are small.
         pattern, small = np.array(settings["gradient_coil"]), 1e-3
         errors = b_deviation(
             CoilField(small * pattern)(brain), get_sphere(name="repulsion100").vertices
@@ -67,7 +67,7 @@ class Scanner:
         return (points - self.isocentre) / REACH
 
     def coil_at(self, points: np.ndarray) -> np.ndarray:
-        """Matrices (n, 3, 3) that make the real from the wanted gradient at `points` (n, 3)."""
+        """Matrices (n, 3, 3) that turn the wanted into the real gradient at `points` (n, 3)."""
         return self.coil(self._centred(points))
 
     def receive_at(self, points: np.ndarray) -> np.ndarray:
@@ -81,13 +81,13 @@ class Scanner:
 class CoilField:
     """Derivatives of a gradient coil's field, whose error is a solid harmonic of third degree.
 
-    The field of the x coil is x + a x (4 z^2 - x^2 - y^2), that of y accordingly, and that of the
-    z coil z + a z (2 z^2 - 3 x^2 - 3 y^2): what an ideal coil's symmetry leaves first.
+    The x coil has the field x + a x (4 z^2 - x^2 - y^2), the y coil accordingly, and the z coil
+    z + a z (2 z^2 - 3 x^2 - 3 y^2). An ideal coil's symmetry allows no error of lower degree.
 
     Parameters
     ----------
     cubic : ndarray, shape (3,)
-        a of each coil, lengths in units of `REACH`.
+        a of each coil, with lengths in units of `REACH`.
     """
 
     cubic: np.ndarray
@@ -113,10 +113,10 @@ def _second_order(places: np.ndarray) -> np.ndarray:
 def distortion_field(
     platform: str, parameters: dict[str, Any], atlas: Atlas, session: np.random.Generator
 ) -> VectorField:
-    """Displacement along the phase axis that distortion correction leaves, mm (one channel).
+    """Residual displacement along the phase axis after distortion correction, mm (one channel).
 
-    The pattern is the platform's, with a share of the session's own; its size (99th percentile of
-    the absolute displacement over the brain) is drawn from the platform's range.
+    The pattern is fixed for the platform except for a share that the session adds. Its size (99th
+    percentile of the absolute displacement over the brain) is drawn from the platform's range.
     """
     smoothness = parameters["acquisition"]["distortion_smoothness"]
     share = parameters["session"]["distortion"]
@@ -129,17 +129,17 @@ def distortion_field(
 
 
 def g_factor_at(points: np.ndarray, protocol: dict[str, Any], isocentre: list[float]) -> np.ndarray:
-    """Amplification of noise (n,) by parallel imaging at `points` (n, 3)."""
+    """Noise amplification (n,) by parallel imaging at `points` (n, 3)."""
     distance2 = ((points - np.array(isocentre)) ** 2).sum(axis=1)
     return 1 + (protocol["g_factor"] - 1) * np.exp(-distance2 / (2 * G_FACTOR_RADIUS**2))
 
 
 @dataclass(frozen=True)
 class Apodisation:
-    """Weights of k-space along the phase axis: exp(-decay k) exp(-smoothing k^2), 1 at its edge.
+    """Weights along the phase axis of k-space, exp(-decay k) exp(-smoothing k^2); k=1 at its edge.
 
-    While the phase axis is sampled the signal decays (T2*); with partial Fourier sampling and its
-    conjugate symmetry both halves of k-space decay alike. The vendor's filter is a Gaussian.
+    The signal decays (T2*) while the phase axis is sampled; with partial Fourier sampling and its
+    conjugate symmetry, both halves of k-space decay alike. The vendor's filter is a Gaussian.
     """
 
     decay: float
@@ -147,14 +147,14 @@ class Apodisation:
 
     @classmethod
     def of_width(cls, width: float, decay: float) -> "Apodisation":
-        """Add to `decay` what smoothing makes the point spread `width` times as wide as an ideal's.
+        """Add to `decay` the smoothing that makes the point spread `width` times the ideal width.
 
-        A width of 1 is an ideal readout, without decay.
+        A `width` of 1 means an ideal readout, without decay.
 
         Raises
         ------
         InputError
-            If decay alone makes it wider.
+            If decay alone makes the point spread wider.
         """
         if width == 1:
             return cls(0.0, 0.0)
@@ -168,7 +168,7 @@ class Apodisation:
         return cls(decay, float(brentq(excess, 0, 20)))
 
     def __call__(self, k: np.ndarray) -> np.ndarray:
-        """Weights at spatial frequencies `k`, 1 at the edge of k-space."""
+        """Weights at spatial frequencies `k`; k=1 at the edge of k-space."""
         return np.exp(-self.decay * k - self.smoothing * k**2)
 
     def half_width(self) -> float:
@@ -183,10 +183,10 @@ class Apodisation:
 
 
 def readout(voxels: int, points: int, apodisation: Apodisation) -> np.ndarray:
-    """Matrix (voxels, points) that samples fine points by a truncated k-space along one axis.
+    """Matrix (voxels, points) that samples fine points through a truncated k-space on one axis.
 
-    Points and voxels divide the same field of view evenly. Every spatial frequency up to that of
-    the voxels passes, weighted by `apodisation`; edges ring as they do on a scanner.
+    Points and voxels divide the same field of view evenly. Spatial frequencies up to that of the
+    voxels pass, weighted by `apodisation`; edges ring as they do on a scanner.
     """
     frequencies = np.arange(voxels // 2 + 1)
     weights = apodisation(frequencies / (voxels / 2))

@@ -1,8 +1,8 @@
-"""Diffusion signal of tissue: stick, zeppelin and balls, each with its own T2.
+"""Diffusion signal of tissue: sticks, zeppelins and a ball, each with its own T2.
 
-White matter is a stick (within axons) and a zeppelin (around them) for each fibre population
-(Panagiotaki 2012), whose directions are dispersed; grey matter is a slightly anisotropic zeppelin,
-CSF a ball. Compartments differ in T2, so that echo time changes the mixture (Veraart 2018).
+White matter is a stick (inside axons) and a zeppelin (around them) for each fibre population
+(Panagiotaki 2012), with dispersed directions. Grey matter is a slightly anisotropic zeppelin, CSF a
+ball. Compartments differ in T2, so that echo time changes the mixture (Veraart 2018).
 """
 
 from typing import Any
@@ -25,7 +25,7 @@ def signal(
     Parameters
     ----------
     tissue : Tissue
-        Its directions in the scanner's axes.
+        With directions in scanner axes.
     parameters : dict
         ``tissue`` section of the phantom's parameters.
     te : float
@@ -33,9 +33,9 @@ def signal(
     bvals : ndarray, shape (v,)
         b-values that an ideal gradient coil would give, s/mm2.
     directions : ndarray, shape (v, 3)
-        Unit gradient directions asked for; anything where b is 0.
+        Wanted gradient directions, unit vectors; arbitrary where b is 0.
     coil : ndarray, shape (n, 3, 3)
-        What the gradient coil makes of a direction at each point; identity if it is ideal.
+        Turns the wanted into the real gradient at each point; identity if the coil is ideal.
 
     Returns
     -------
@@ -44,7 +44,7 @@ def signal(
     """
     p, g = parameters, directions.astype(np.float32)
     coil = coil.astype(np.float32)
-    # |L g|^2 at every point, and with it the b-value and the cosines that tissue is given.
+    # |L g|^2 at every point (L: coil); it scales the b-value and the cosines that tissue gets.
     strength = _quadratic(g, np.swapaxes(coil, 1, 2) @ coil)
     b = bvals.astype(np.float32)[:, None] * strength
 
@@ -73,7 +73,7 @@ def _white_matter(
     coil: np.ndarray,
     strength: np.ndarray,
 ) -> np.ndarray:
-    """Signal (v, w) of pure white matter at the points that hold some."""
+    """Signal (v, w) of pure white matter at the points that hold white matter."""
     own = tissue.properties
     parallel = own["parallel_diffusivity"]
     perpendicular = own["extra_perpendicular_diffusivity"]
@@ -101,15 +101,15 @@ def _white_matter(
 def dispersed(q: np.ndarray, cosine2: np.ndarray, spread: np.ndarray) -> np.ndarray:
     """Mean of exp(-q cos^2) over directions that scatter around a mean direction.
 
-    Directions are tilted by Gaussian angles of variance `spread` (radians squared) along both axes
-    across the mean. Only the tilt towards the gradient matters to first order, over which the mean
-    of exp(-q (c + s e)^2) has a closed form; dividing q by 1 + 2 spread keeps the directions'
+    Gaussian angles of variance `spread` (radians squared) tilt the directions along both axes
+    across the mean. To first order only the tilt towards the gradient matters; over this tilt, the
+    mean of exp(-q (c + s e)^2) has a closed form. Dividing q by 1 + 2 spread keeps the directions'
     length.
 
     Parameters
     ----------
     q : ndarray
-        b times diffusivity along the fibre, minus that across it.
+        b times the difference of the diffusivities along and across the fibre.
     cosine2 : ndarray
         Squared cosine between the gradient and the mean direction.
     spread : ndarray
@@ -131,6 +131,6 @@ def _squared_cosine(
 
 
 def _quadratic(g: np.ndarray, matrices: np.ndarray) -> np.ndarray:
-    """Products g M g (v, n) for vectors (v, 3) and symmetric matrices (n, 3, 3)."""
+    """Products g M g (v, n) of vectors (v, 3) and symmetric matrices (n, 3, 3)."""
     products = (g[:, :, None] * g[:, None, :]).reshape(len(g), 9)
     return products @ matrices.reshape(-1, 9).T

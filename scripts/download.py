@@ -1,0 +1,36 @@
+"""Download the files of one scan from OpenNeuro, and check them against the version's checksums."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from harmonization.data.openneuro import download
+from harmonization.files import run_command
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--paths", nargs="+", required=True, help="paths within the data set")
+    parser.add_argument("--root", type=Path, required=True, help="folder for the data set")
+    parser.add_argument("--mirror", required=True, help="URL of the version, with links")
+    parser.add_argument("--bucket", required=True, help="URL of the data set, with contents")
+    parser.add_argument("--at-once", type=int, default=4, help="simultaneous downloads")
+    args = parser.parse_args()
+    download(
+        args.paths,
+        args.root,
+        args.mirror,
+        args.bucket,
+        args.at_once,
+        report,
+    )
+
+
+def report(line: str) -> None:
+    """Print a line in a single write, so that lines of simultaneous downloads do not mix."""
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    run_command(main)

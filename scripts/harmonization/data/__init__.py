@@ -1,0 +1,1 @@
+"""Scans made fit for use: BIDS, download, preprocessing, validation."""

@@ -1,0 +1,1 @@
+"""One scan as coefficients on a grid: images, grids, spherical harmonics, registration."""

@@ -1,0 +1,56 @@
+"""Voxel grids in world space: splitting, sampling, and turning directions between them."""
+
+import numpy as np
+from scipy.linalg import polar
+from scipy.ndimage import map_coordinates
+
+
+def rotate_directions(directions: np.ndarray, transform: np.ndarray) -> np.ndarray:
+    """Turn gradient `directions` (n, 3) of the moving scan into the axes of the fixed one.
+
+    Only the rotation in the affine `transform` (fixed to moving world) turns them: scale and shear
+    are errors of the scanner, not turns of the head (Leemans & Jones 2009).
+    """
+    rotation, _ = polar(transform[:3, :3])
+    return directions @ rotation
+
+
+def split_grid(
+    shape: tuple[int, ...], affine: np.ndarray, r: int
+) -> tuple[tuple[int, ...], np.ndarray]:
+    """Grid that splits each voxel into r^3: the first new centre lies *inside* the old voxel.
+
+    For r=2 this centre is at index -0.25 of the old grid, where a pixel shuffle puts it.
+    """
+    split = affine.copy()
+    split[:3, :3] /= r
+    split[:3, 3] = affine[:3, :3] @ np.full(3, (1 - r) / (2 * r)) + affine[:3, 3]
+    return tuple(n * r for n in shape), split
+
+
+def voxel_index(affine: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Voxel coordinates (3, n) of world `points` (n, 3)."""
+    inverse = np.linalg.inv(affine)
+    return inverse[:3, :3] @ points.T + inverse[:3, 3:]
+
+
+def in_view(shape: tuple[int, ...], affine: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Whether world `points` (n, 3) lie between the voxel centres of an image, (n,) of bool."""
+    index, last = voxel_index(affine, points), np.array(shape[:3])[:, None] - 1
+    rounding = 1e-3  # voxels
+    return ((index >= -rounding) & (index <= last + rounding)).all(axis=0)
+
+
+def sample(image: np.ndarray, affine: np.ndarray, points: np.ndarray, order: int) -> np.ndarray:
+    """Values of `image` at world `points` (n, 3), by splines of `order`; check with `in_view`."""
+    return map_coordinates(image, voxel_index(affine, points), order=order, mode="nearest")
+
+
+def points_of_mask(mask: np.ndarray, affine: np.ndarray) -> np.ndarray:
+    """World coordinates (n, 3) of the voxels in `mask`, in C order."""
+    return np.argwhere(mask) @ affine[:3, :3].T + affine[:3, 3]
+
+
+def transform_points(transform: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Apply a (4, 4) affine to `points` (n, 3)."""
+    return points @ transform[:3, :3].T + transform[:3, 3]

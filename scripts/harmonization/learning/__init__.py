@@ -1,0 +1,1 @@
+"""The machinery of fitting and applying models, which names no network."""

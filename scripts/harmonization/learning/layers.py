@@ -1,0 +1,58 @@
+"""Layers and operations that several networks share."""
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from harmonization.learning.lattice import BORDER
+
+
+def pixel_shuffle(x: Tensor, r: int) -> Tensor:
+    """Move channels into space: (n, c r^3, x, y, z) to (n, c, x r, y r, z r) (Shi 2016, in 3-D)."""
+    n, channels, *size = x.shape
+    c = channels // r**3
+    x = x.reshape(n, c, r, r, r, *size).permute(0, 1, 5, 2, 6, 3, 7, 4)
+    return x.reshape(n, c, *(s * r for s in size))
+
+
+def pixel_unshuffle(x: Tensor, r: int) -> Tensor:
+    """Undo `pixel_shuffle`."""
+    n, c, *size = x.shape
+    a, b, d = (s // r for s in size)
+    x = x.reshape(n, c, a, r, b, r, d, r).permute(0, 1, 3, 5, 7, 2, 4, 6)
+    return x.reshape(n, c * r**3, a, b, d)
+
+
+def crop(x: Tensor, margin: int) -> Tensor:
+    """Cut `margin` voxels off every side."""
+    inner = slice(margin, -margin)
+    return x[:, :, inner, inner, inner]
+
+
+def upsample(x: Tensor, r: int) -> Tensor:
+    """Core of a window, interpolated linearly at the centres of the r^3 split voxels."""
+    if r == 1:
+        return crop(x, BORDER)
+    fine = functional.interpolate(x, scale_factor=r, mode="trilinear", align_corners=False)
+    return crop(fine, BORDER * r)
+
+
+class Upscale(nn.Module):
+    """Unpadded 3^3 convolution to r^3 values for each channel, shuffled into space."""
+
+    def __init__(self, features: int, channels: int, r: int) -> None:
+        super().__init__()
+        self.r = r
+        self.conv = nn.Conv3d(features, channels * r**3, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return pixel_shuffle(self.conv(x), self.r)
+
+
+def count_parameters(network: nn.Module) -> int:
+    """Number of trainable values."""
+    return sum(p.numel() for p in network.parameters())
+
+
+def copy_state(network: nn.Module) -> dict[str, Tensor]:
+    """Copy of a network's weights and running statistics."""
+    return {name: value.detach().clone() for name, value in network.state_dict().items()}

@@ -1,0 +1,155 @@
+"""The manifest of a fold: what a method may learn from, and nothing about the test subject."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from harmonization.files import InputError, read_json, sha256
+from harmonization.images.nifti import read_image
+from harmonization.learning.lattice import Lattice
+
+
+class Fold:
+    """Images of a fold's training and validation subjects, as its manifest lists them.
+
+    Parameters
+    ----------
+    path : Path
+        The manifest.
+
+    Raises
+    ------
+    InputError
+        If the test subject is also in another part.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._manifest = read_json(path)
+        self.source: str = self._manifest["source"]
+        self.scales: dict[str, int] = self._manifest["scales"]
+        self.lattice = Lattice(**self._manifest["lattice"])
+        self.normalisation: dict[str, Any] = self._manifest["normalisation"]
+        self.spherical_harmonics: dict[str, Any] = self._manifest["spherical_harmonics"]
+        for part in ("train", "validation"):
+            if leaked := set(self.subjects(part)) & set(self._manifest["test"]):
+                raise InputError(
+                    f"{path}: test subject {min(leaked)} is also in {part}; delete the manifest "
+                    "and run again"
+                )
+
+    @property
+    def channels(self) -> int:
+        """Number of coefficients."""
+        return len(self.normalisation[self.source]["mean"])
+
+    def subjects(self, part: str) -> list[str]:
+        """Subjects of ``train`` or ``validation``."""
+        return self._manifest[part]
+
+    def image(self, subject: str, platform: str) -> np.ndarray:
+        """Coefficients (x, y, z, c) of a subject's scan, raw.
+
+        Raises
+        ------
+        InputError
+            If the file has changed since the manifest was written.
+        """
+        return self._read(subject, platform, "sh")
+
+    def mask(self, subject: str, platform: str) -> np.ndarray:
+        """Brain mask (x, y, z) of a subject's scan; raises as `image`."""
+        return self._read(subject, platform, "mask")
+
+    def _read(self, subject: str, platform: str, role: str) -> np.ndarray:
+        entry = self._manifest["files"][subject][platform][role]
+        path = self.path.parent / entry["path"]
+        data, _ = read_image(path)
+        if sha256(path) != entry["sha256"]:
+            raise InputError(
+                f"{path}: has changed since {self.path} was written; delete the manifest and run "
+                "again"
+            )
+        return data
+
+
+def make_manifest(
+    folder: Path,
+    parts: dict[str, list[str]],
+    images: dict[str, dict[str, dict[str, Path]]],
+    source: str,
+    scales: dict[str, int],
+    lattice: Lattice,
+    conventions: dict[str, Any],
+) -> dict[str, Any]:
+    """Describe a fold.
+
+    Parameters
+    ----------
+    folder : Path
+        Where the manifest will lie; file names in it are relative to this folder.
+    parts : dict
+        Subjects of ``train``, ``validation`` and ``test``.
+    images : dict
+        By subject of train and validation and by platform: paths of ``sh`` and ``mask``.
+    source : str
+        Platform that is the input.
+    scales : dict of str to int
+        r of each target platform.
+    lattice : Lattice
+    conventions : dict
+        How the spherical harmonics were made.
+
+    Returns
+    -------
+    dict
+        Ready for JSON. The normalisation is that of the training subjects' brains.
+    """
+    files = {
+        subject: {
+            platform: {
+                role: {"path": os.path.relpath(path, folder), "sha256": sha256(path)}
+                for role, path in roles.items()
+            }
+            for platform, roles in images[subject].items()
+        }
+        for subject in parts["train"] + parts["validation"]
+    }
+    return {
+        **parts,
+        "source": source,
+        "scales": scales,
+        "lattice": {"core": lattice.core, "minimum_inside": lattice.minimum_inside},
+        "spherical_harmonics": conventions,
+        "normalisation": {
+            platform: normalisation([images[s][platform] for s in parts["train"]])
+            for platform in [source, *scales]
+        },
+        "files": files,
+    }
+
+
+def normalisation(images: list[dict[str, Path]]) -> dict[str, list[float]]:
+    """Mean and standard deviation of every coefficient over the brains in `images`.
+
+    Raises
+    ------
+    InputError
+        If a coefficient is constant, so that it cannot be normalised.
+    """
+    voxels = []
+    for roles in images:
+        coefficients, _ = read_image(roles["sh"])
+        mask, _ = read_image(roles["mask"])
+        voxels.append(coefficients[mask > 0])
+    values = np.concatenate(voxels)
+    mean, std = values.mean(axis=0, dtype=float), values.std(axis=0, dtype=float)
+    if not (std > 0).all():
+        channel = int(np.argmin(std))
+        raise InputError(
+            f"{images[0]['sh']}: coefficient {channel} is constant over the training subjects; "
+            "look at the scans and the shell"
+        )
+    return {"mean": mean.tolist(), "std": std.tolist()}

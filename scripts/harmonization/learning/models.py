@@ -1,0 +1,350 @@
+"""Fitted models: the contract of every method that learns, and models on disk.
+
+*Fit* gets a fold and the fitted models that a method builds on; *apply* gets one source image. A
+network is one way to do it, a classical rival another: the commands `fit` and `predict` serve both.
+"""
+
+import importlib
+import importlib.metadata
+import platform
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from harmonization.files import InputError, read_json, whole_file, write_json
+from harmonization.images.coefficients import denormalise, normalise
+from harmonization.learning.devices import choose_precision
+from harmonization.learning.lattice import Lattice, pad_source
+from harmonization.learning.layers import count_parameters
+from harmonization.learning.manifest import Fold
+from harmonization.learning.network import Network, Task
+from harmonization.learning.patches import BATCH, gather, read_part
+from harmonization.learning.training import Progress, train
+from harmonization.plan.plugins import class_name, module_of
+
+WEIGHTS, CARD, HISTORY = "weights.safetensors", "card.json", "history.csv"
+
+
+@dataclass(frozen=True)
+class Specification:
+    """What a model is made of: enough to build it again, without its weights.
+
+    Parameters
+    ----------
+    wing, plugin : str
+        Which file of the library holds its class, such as ``networks`` and ``espcn``.
+    settings : dict
+        Of the class.
+    task : Task
+    components : dict of str to Specification
+        The models that it builds on, by name.
+    """
+
+    wing: str
+    plugin: str
+    settings: dict[str, Any]
+    task: Task
+    components: dict[str, "Specification"] = field(default_factory=dict)
+
+    @classmethod
+    def from_json(cls, content: dict[str, Any]) -> Self:
+        """Undo `dataclasses.asdict`."""
+        components = {n: cls.from_json(c) for n, c in content["components"].items()}
+        return cls(**{**content, "task": Task(**content["task"]), "components": components})
+
+
+@dataclass(frozen=True)
+class Card:
+    """All that is needed to apply a model, and how it came about.
+
+    Parameters
+    ----------
+    method, target : str
+        The target is ``all`` for a model of all targets.
+    fold, seed : int
+    specification : Specification
+    settings : dict
+        Of the fit: ``training`` and ``solve``.
+    parameters : int
+        Number of fitted values.
+    outcome : dict
+        What the fit tells: the error on validation, the chosen penalty, ...
+    source : str
+        Platform of the input.
+    lattice : dict
+        Of the patches.
+    spherical_harmonics : dict
+        How the images were made.
+    normalisation : dict
+        ``input``: mean and standard deviation of the source's coefficients; ``outputs``: by target.
+    manifest_sha256 : str
+        Of the fold's manifest.
+    versions : dict
+        Of the packages that the numbers depend on.
+    """
+
+    method: str
+    target: str
+    fold: int
+    seed: int
+    specification: Specification
+    settings: dict[str, Any]
+    parameters: int
+    outcome: dict[str, Any]
+    source: str
+    lattice: dict[str, Any]
+    spherical_harmonics: dict[str, Any]
+    normalisation: dict[str, Any]
+    manifest_sha256: str
+    versions: dict[str, str]
+
+    @property
+    def name(self) -> str:
+        """Name of the model among the components of another."""
+        return f"{self.method}-{self.target}-{self.seed}"
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """Read the card of a model.
+
+        Raises
+        ------
+        InputError
+            If the card is not one that this version of the code has written.
+        """
+        path = folder / CARD
+        content = read_json(path)
+        try:
+            specification = Specification.from_json(content["specification"])
+            return cls(**{**content, "specification": specification})
+        except (KeyError, TypeError) as error:
+            raise InputError(
+                f"{path}: is no card of this version ({error}); fit this model again"
+            ) from None
+
+
+@dataclass(frozen=True)
+class FitSettings:
+    """How to fit a model.
+
+    Parameters
+    ----------
+    training, solve : dict or None
+        Of the method: by gradient descent, or in closed form.
+    precision : {'float32', 'bfloat16'}
+        Of training.
+    report : callable
+        Gets a line about every look at the validation subjects.
+    """
+
+    training: dict[str, Any] | None = None
+    solve: dict[str, Any] | None = None
+    precision: str = "float32"
+    report: Callable[[str], None] = print
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a fit tells for the card, and the history of a training."""
+
+    card: dict[str, Any] = field(default_factory=dict)
+    history: list[Progress] = field(default_factory=list)
+
+
+class Model(ABC):
+    """A method's model: fitted to a fold, applied to images.
+
+    Parameters
+    ----------
+    task : Task
+    components : dict of str to Model, optional
+        Models that it builds on, by name. The settings are keyword-only arguments.
+    """
+
+    keeps_units = False  # True where the output is in the units of the source
+
+    def __init__(self, task: Task, components: dict[str, "Model"] | None = None) -> None:
+        self.task = task
+        self.components = components or {}
+
+    def initialise_from(self, components: dict[str, "Model"]) -> None:
+        """Start from fitted models."""
+        self.components = components
+
+    @abstractmethod
+    def fit(self, fold: Fold, settings: FitSettings) -> Outcome:
+        """Learn from the training subjects, and choose on the validation subjects."""
+
+    @abstractmethod
+    def apply(self, source: np.ndarray, mask: np.ndarray, card: Card) -> dict[str, np.ndarray]:
+        """Predict from a whole source image.
+
+        Parameters
+        ----------
+        source : ndarray, shape (x, y, z, c)
+            Raw coefficients.
+        mask : ndarray, shape (x, y, z)
+            Brain of the source.
+        card : Card
+
+        Returns
+        -------
+        dict of str to ndarray, shape (x r, y r, z r, c)
+            By target, raw coefficients as float32; 0 outside the mask.
+        """
+
+    @abstractmethod
+    def arrays(self) -> dict[str, Tensor]:
+        """Fitted values, by name."""
+
+    @abstractmethod
+    def restore(self, arrays: dict[str, Tensor]) -> None:
+        """Take the values that `arrays` gave; KeyError or RuntimeError if they do not fit."""
+
+    def count_parameters(self) -> int:
+        """Number of fitted values."""
+        return sum(values.numel() for values in self.arrays().values())
+
+
+class NetworkModel(Model):
+    """A network as a model: trained on patches, applied core by core."""
+
+    def __init__(self, network: Network, device: str = "cpu") -> None:
+        super().__init__(network.task)
+        # Channels come last in memory, as `gather` delivers them.
+        self.network = network.to(device).to(memory_format=torch.channels_last_3d).eval()
+        self.device = device
+
+    @property
+    def keeps_units(self) -> bool:
+        return self.network.keeps_units
+
+    def initialise_from(self, components: dict[str, Model]) -> None:
+        self.network.initialise_from({name: model.network for name, model in components.items()})
+
+    def fit(self, fold: Fold, settings: FitSettings) -> Outcome:
+        if settings.training is None and settings.solve is None:
+            return Outcome()
+        targets = list(self.task.scales)
+        training, validation = (
+            read_part(fold, part, targets, self.device) for part in ("train", "validation")
+        )
+        if settings.solve is not None:
+            return Outcome(self.network.solve(training, validation, **settings.solve))
+        precision = choose_precision(settings.precision, self.device)
+        result = train(
+            self.network,
+            training,
+            validation,
+            settings.training,
+            self.task.seed,
+            precision,
+            report=settings.report,
+        )
+        return Outcome(
+            {
+                "precision": str(precision).removeprefix("torch."),
+                "best_step": result.best.step,
+                "validation_mse": result.best.validation_mse,
+                "converged": result.converged,
+                **self.network.report(validation),
+            },
+            result.history,
+        )
+
+    @torch.no_grad()
+    def apply(self, source: np.ndarray, mask: np.ndarray, card: Card) -> dict[str, np.ndarray]:
+        lattice = Lattice(**card.lattice)
+        padded = pad_source(normalise(source, card.normalisation["input"]), lattice)
+        volumes = torch.from_numpy(padded).to(self.device)[None]
+        cores = np.argwhere(lattice.touched(mask))
+        patches = torch.from_numpy(np.insert(cores, 0, 0, axis=1)).to(self.device)
+        images: dict[str, np.ndarray] = {}
+        for some in patches.split(BATCH):
+            windows = gather(volumes, some, lattice.core, lattice.window)
+            for target, prediction in self.network(windows).items():
+                edge = lattice.core * self.task.scales[target]
+                if target not in images:
+                    shape = [n * edge for n in lattice.shape(source.shape)]
+                    images[target] = np.zeros((*shape, source.shape[-1]), dtype=np.float32)
+                for core, values in zip(some[:, 1:] * edge, prediction.cpu().numpy(), strict=True):
+                    x, y, z = core.tolist()
+                    images[target][x : x + edge, y : y + edge, z : z + edge] = values.transpose(
+                        1, 2, 3, 0
+                    )
+        for target, image in images.items():
+            brain = split_mask(mask, self.task.scales[target])
+            x, y, z = brain.shape
+            raw = denormalise(image[:x, :y, :z], card.normalisation["outputs"][target])
+            images[target] = np.where(brain[..., None], raw, np.float32(0))
+        return images
+
+    def arrays(self) -> dict[str, Tensor]:
+        return {name: v.contiguous().cpu() for name, v in self.network.state_dict().items()}
+
+    def restore(self, arrays: dict[str, Tensor]) -> None:
+        self.network.load_state_dict(arrays)
+        self.network.eval()
+
+    def count_parameters(self) -> int:
+        return count_parameters(self.network)
+
+
+def split_mask(mask: np.ndarray, r: int) -> np.ndarray:
+    """Mask (x r, y r, z r) of bool with every voxel split into r^3."""
+    return np.kron(mask > 0, np.ones((r, r, r), dtype=bool))
+
+
+def build(specification: Specification, device: str = "cpu") -> Model:
+    """Make an unfitted model, its components included.
+
+    The class is found by the name of its file, so there is no list of networks anywhere.
+    """
+    module = importlib.import_module(module_of(specification.wing, specification.plugin))
+    plugin = getattr(module, class_name(specification.plugin))
+    components = {name: build(c, device) for name, c in specification.components.items()}
+    if not issubclass(plugin, Network):
+        return plugin(specification.task, components, **specification.settings)
+    networks = {name: model.network for name, model in components.items()}
+    return NetworkModel(plugin(specification.task, networks, **specification.settings), device)
+
+
+def save_model(folder: Path, model: Model, card: Card) -> None:
+    """Write the weights and the card of a model."""
+    with whole_file(folder / WEIGHTS) as temporary:
+        save_file(model.arrays(), temporary)
+    write_json(folder / CARD, asdict(card))
+
+
+def load_model(folder: Path, device: str = "cpu") -> tuple[Model, Card]:
+    """Read a fitted model.
+
+    Raises
+    ------
+    InputError
+        If the weights are damaged or do not fit the card.
+    """
+    card = Card.read(folder)
+    model = build(card.specification, device)
+    path = folder / WEIGHTS
+    try:
+        model.restore(load_file(path))
+    except (SafetensorError, RuntimeError, KeyError) as error:
+        raise InputError(f"{path}: does not fit its card ({error}); fit this model again") from None
+    return model, card
+
+
+def versions() -> dict[str, str]:
+    """Versions of what the numbers of a model depend on."""
+    packages = ("torch", "numpy", "dipy", "nibabel")
+    return {"python": platform.python_version()} | {
+        p: importlib.metadata.version(p) for p in packages
+    }

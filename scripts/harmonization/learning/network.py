@@ -1,0 +1,100 @@
+"""What every network is: from windows of the source to cores of the targets.
+
+A network knows tensors only. Its input are windows (n, c, 11, 11, 11) of the source. For a target
+with r voxels along the edge of a source voxel its output is (n, c, 7r, 7r, 7r). Both hold
+normalised coefficients.
+"""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor, nn
+
+from harmonization.learning.patches import PatchData
+
+Predictions = dict[str, Tensor]
+AuxiliaryLosses = list[tuple[str, Tensor, float]]
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a model is asked for.
+
+    Parameters
+    ----------
+    channels : int
+        Coefficients of the source and of every target.
+    scales : dict of str to int
+        r of every target whose scans the model reads: those that it predicts and those of its
+        components.
+    target : str or None
+        The target to predict; None means all of `scales`.
+    seed : int
+        Of everything random in the model.
+    """
+
+    channels: int
+    scales: dict[str, int]
+    target: str | None
+    seed: int
+
+    @property
+    def r(self) -> int:
+        """Scale of the target."""
+        return self.scales[self.target]
+
+
+class Network(nn.Module, ABC):
+    """What training and prediction expect of a network.
+
+    Parameters
+    ----------
+    task : Task
+    components : dict of str to Network, optional
+        Networks that it builds on, by name and in the order of the method's file.
+    """
+
+    keeps_units = False  # True where the output is in the units of the source
+
+    def __init__(self, task: Task, components: dict[str, "Network"] | None = None) -> None:  # noqa: ARG002
+        super().__init__()
+        self.task = task
+
+    def forward(self, x: Tensor) -> Predictions:
+        """Predictions by platform."""
+        predictions, _ = self.training_outputs(x)
+        return predictions
+
+    @abstractmethod
+    def training_outputs(self, x: Tensor) -> tuple[Predictions, AuxiliaryLosses]:
+        """Predictions, and auxiliary losses: (platform, another prediction of it, weight)."""
+
+    def initialise_from(self, components: dict[str, "Network"]) -> None:
+        """Start from fitted networks; by default a network builds on none."""
+        if components:
+            raise TypeError(f"{type(self).__name__} cannot build on {', '.join(components)}")
+
+    def solve(
+        self,
+        training: PatchData,  # noqa: ARG002
+        validation: PatchData,  # noqa: ARG002
+        **settings: Any,  # noqa: ARG002
+    ) -> dict[str, Any]:
+        """Fit in closed form, in place; give what the model's card is to tell."""
+        raise TypeError(f"{type(self).__name__} has no fit in closed form")
+
+    def report(self, validation: PatchData) -> dict[str, Any]:  # noqa: ARG002
+        """What the card of a trained model is to tell besides its errors."""
+        return {}
+
+
+class SingleTask(Network):
+    """A network of one target, in two parts: last features, and the output made from them."""
+
+    feature_channels: int
+    features: nn.Module
+    output: nn.Module
+
+    def training_outputs(self, x: Tensor) -> tuple[Predictions, AuxiliaryLosses]:
+        return {self.task.target: self.output(self.features(x))}, []

@@ -1,0 +1,187 @@
+"""The training loop: it knows networks and patches, not methods."""
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from harmonization.files import InputError
+from harmonization.learning.layers import copy_state
+from harmonization.learning.network import Network
+from harmonization.learning.patches import PatchData, patch_mse
+
+CONVERGED_GAIN = 0.01  # largest gain in the last fifth of a training that counts as converged
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One row of a training's history; errors are patch MSE of normalised images."""
+
+    step: int
+    phase: int
+    learning_rate: float
+    training_mse: float  # mean over the steps since the last row; NaN at step 0
+    validation_mse: float
+
+
+@dataclass(frozen=True)
+class Training:
+    """Outcome of `train`; the network itself holds the best weights."""
+
+    history: list[Progress]
+    best: Progress
+
+    @property
+    def converged(self) -> bool:
+        """Whether the last fifth of the steps gained less than 1 % on validation."""
+        last = self.history[-1].step
+        early = [row.validation_mse for row in self.history if row.step <= 0.8 * last]
+        return 1 - self.best.validation_mse / min(early) < CONVERGED_GAIN
+
+
+def train(
+    network: Network,
+    training: PatchData,
+    validation: PatchData,
+    settings: dict[str, Any],
+    seed: int,
+    precision: torch.dtype = torch.float32,
+    report: Callable[[str], None] = print,
+) -> Training:
+    """Train by Adam with a cosine decay in each phase, and keep the best weights on validation.
+
+    The loss is the mean patch MSE over the batch, summed over the predictions, plus the network's
+    weighted auxiliary losses. The weights before the first step compete too, and each phase starts
+    from the best so far.
+
+    Parameters
+    ----------
+    network : Network
+        On the same device as the data; changed in place.
+    training, validation : PatchData
+    settings : dict
+        ``batch_size``, ``validate_every`` (steps) and ``phases``: a list of ``steps``,
+        ``learning_rate`` and, if wanted, ``frozen`` (names of sub-modules).
+    seed : int
+        Of the order of patches.
+    precision : torch.dtype
+        What the network computes in; weights, loss and optimiser are float32 throughout.
+    report : callable
+        Gets a line about every validation.
+
+    Raises
+    ------
+    InputError
+        When the loss is not finite; names the patches of that batch.
+    """
+    order = batches(len(training), settings["batch_size"], seed)
+    phases = settings["phases"]
+    total = sum(phase["steps"] for phase in phases)
+    best = Progress(0, 0, 0.0, math.nan, validate(network, validation, precision))
+    history, weights = [best], copy_state(network)
+    started, step = time.monotonic(), 0
+    for number, phase in enumerate(phases, start=1):
+        network.load_state_dict(weights)
+        freeze(network, phase.get("frozen", []))
+        adam = torch.optim.Adam(
+            [p for p in network.parameters() if p.requires_grad],
+            lr=phase["learning_rate"],
+            fused=True,
+        )
+        decay = torch.optim.lr_scheduler.CosineAnnealingLR(adam, phase["steps"])
+        errors = []
+        for step_of_phase in range(1, phase["steps"] + 1):
+            step += 1
+            chosen = next(order)
+            errors.append(training_step(network, training, chosen, adam, step, precision))
+            rate = decay.get_last_lr()[0]
+            decay.step()
+            if step_of_phase % settings["validate_every"] and step_of_phase != phase["steps"]:
+                continue
+            mean_error = sum(errors) / len(errors)
+            error = validate(network, validation, precision)
+            row = Progress(step, number, rate, mean_error, error)
+            # validate() leaves the network in evaluation mode, with the frozen parts.
+            freeze(network, phase.get("frozen", []))
+            history.append(row)
+            errors.clear()
+            if row.validation_mse < best.validation_mse:
+                best, weights = row, copy_state(network)
+            left = (time.monotonic() - started) / step * (total - step)
+            report(
+                f"step {step}/{total}  training {row.training_mse:.4f}  "
+                f"validation {row.validation_mse:.4f}  {left:.0f} s left"
+            )
+    network.load_state_dict(weights)
+    network.eval()
+    return Training(history, best)
+
+
+def training_step(
+    network: Network,
+    data: PatchData,
+    chosen: Tensor,
+    optimiser: torch.optim.Optimizer,
+    step: int,
+    precision: torch.dtype = torch.float32,
+) -> float:
+    """Take one step on the `chosen` patches; return the mean patch MSE of the predictions."""
+    windows, cores = data.batch(chosen)
+    with computing_in(precision, data):
+        predictions, auxiliary = network.training_outputs(windows)
+    errors = [patch_mse(y, *cores[platform]).mean() for platform, y in predictions.items()]
+    loss = sum(errors)
+    for platform, prediction, weight in auxiliary:
+        loss = loss + weight * patch_mse(prediction, *cores[platform]).mean()
+    if not math.isfinite(loss.item()):
+        patches = data.patches[chosen.to(data.patches.device)].tolist()
+        raise InputError(
+            f"training: the loss is {loss.item()} at step {step}, patches (subject, core) "
+            f"{patches}; lower the learning rate, or look at these scans"
+        )
+    optimiser.zero_grad(set_to_none=True)
+    loss.backward()
+    optimiser.step()
+    return sum(e.item() for e in errors) / len(errors)
+
+
+@torch.no_grad()
+def validate(network: Network, data: PatchData, precision: torch.dtype = torch.float32) -> float:
+    """Mean patch MSE over all patches and platforms, with the network in evaluation mode."""
+    network.eval()
+    total: dict[str, float] = {}
+    for windows, cores in data.batches():
+        with computing_in(precision, data):
+            predictions = network(windows)
+        for platform, prediction in predictions.items():
+            error = patch_mse(prediction, *cores[platform]).sum().item()
+            total[platform] = total.get(platform, 0.0) + error
+    return sum(total.values()) / len(total) / len(data)
+
+
+def computing_in(precision: torch.dtype, data: PatchData) -> torch.autocast:
+    """Context in which networks compute in `precision` on the device of `data`."""
+    return torch.autocast(
+        data.source.device.type, precision, enabled=precision is not torch.float32
+    )
+
+
+def freeze(network: nn.Module, frozen: list[str]) -> None:
+    """Put a network into training mode, except for its `frozen` parts."""
+    network.train()
+    network.requires_grad_(True)
+    for name in frozen:
+        network.get_submodule(name).eval().requires_grad_(False)
+
+
+def batches(number: int, size: int, seed: int) -> Iterator[Tensor]:
+    """Endless batches of patch indices: each epoch in a new order, without an incomplete batch."""
+    generator = torch.Generator().manual_seed(seed)
+    size = min(size, number)
+    while True:
+        shuffled = torch.randperm(number, generator=generator)
+        yield from shuffled[: number // size * size].split(size)

@@ -1,0 +1,66 @@
+"""A linear map of the neighbourhood (IQT-GL)."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from harmonization.learning.lattice import BORDER
+from harmonization.learning.layers import Upscale, copy_state, crop, pixel_unshuffle
+from harmonization.learning.network import AuxiliaryLosses, Network, Predictions, Task
+from harmonization.learning.patches import PatchData
+from harmonization.learning.training import validate
+from harmonization.settings import NonNegative
+
+
+class LinearPatch(Network):
+    """A linear map of the 3^3 neighbourhood, IQT's global linear model (Alexander 2014)."""
+
+    def __init__(self, task: Task, components: dict[str, Network] | None = None) -> None:
+        super().__init__(task, components)
+        self.output = Upscale(task.channels, task.channels, task.r)
+
+    def training_outputs(self, x: Tensor) -> tuple[Predictions, AuxiliaryLosses]:
+        return {self.task.target: self.output(crop(x, BORDER - 1))}, []
+
+    def solve(
+        self, training: PatchData, validation: PatchData, *, penalties: list[NonNegative]
+    ) -> dict[str, Any]:
+        """Ridge regression of the r^3 split voxels on the 3^3 neighbourhood.
+
+        Parameters
+        ----------
+        penalties
+            Ridge penalties to try on the validation subjects, for each voxel and for normalised
+            coefficients; the bias is not penalised.
+        """
+        convolution, r = self.output.conv, self.task.r
+        outputs, *kernel = convolution.weight.shape
+        features = kernel[0] * 27
+        gram = torch.zeros(features + 1, features + 1, dtype=torch.float64)
+        cross = torch.zeros(features + 1, outputs, dtype=torch.float64)
+        voxels = 0
+        for windows, cores in training.batches():
+            target, mask = cores[self.task.target]
+            x = crop(windows, BORDER - 1).unfold(2, 3, 1).unfold(3, 3, 1).unfold(4, 3, 1)
+            x = x.permute(0, 2, 3, 4, 1, 5, 6, 7).reshape(-1, features)
+            y = pixel_unshuffle(target, r).permute(0, 2, 3, 4, 1).reshape(-1, outputs)
+            # A source voxel is used where all of its split voxels are in the mask.
+            whole = pixel_unshuffle(mask, r).amin(dim=1).flatten() > 0
+            x = torch.cat([x[whole], torch.ones(int(whole.sum()), 1)], dim=1).double()
+            gram += x.T @ x
+            cross += x.T @ y[whole].double()
+            voxels += len(x)
+
+        penalised = torch.ones(features + 1, dtype=torch.float64)
+        penalised[-1] = 0
+        trials = []
+        for penalty in penalties:
+            solution = torch.linalg.solve(gram + penalty * voxels * penalised.diag(), cross)
+            with torch.no_grad():
+                convolution.weight.copy_(solution[:-1].T.reshape(outputs, *kernel))
+                convolution.bias.copy_(solution[-1])
+            trials.append((validate(self, validation), penalty, copy_state(self)))
+        _, penalty, state = min(trials, key=lambda trial: trial[0])
+        self.load_state_dict(state)
+        return {"penalty": penalty}

@@ -1,0 +1,120 @@
+"""The Multi-Stage Prediction network (MSP)."""
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from harmonization.learning.layers import Upscale
+from harmonization.learning.network import AuxiliaryLosses, Network, Predictions, SingleTask, Task
+from harmonization.learning.patches import PatchData
+from harmonization.settings import Count, NonNegative
+
+
+class MultiStage(Network):
+    """Multi-Stage Prediction network for one target (Blumberg 2019).
+
+    The last features of the other components pass through additional networks, the branches, whose
+    outputs are combined linearly with the first-stage prediction of the target's own network, which
+    is the first component of that target. A branch ends in a convolution that starts at zero, and
+    all weights of the combination start at one, so that the whole starts as the target's own
+    network.
+
+    Parameters
+    ----------
+    width
+        Channels of the additional networks.
+    first_stage_weight
+        Weight of each component's first-stage error in the loss.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        components: dict[str, Network] | None = None,
+        *,
+        width: Count,
+        first_stage_weight: NonNegative,
+    ) -> None:
+        super().__init__(task, components)
+        self.first_stage_weight = first_stage_weight
+        self.first_stage = nn.ModuleDict(components or {})
+        self.own = next(
+            name for name, n in self.first_stage.items() if n.task.target == task.target
+        )
+        self.branches = nn.ModuleDict(
+            {
+                name: self._branch(component, width)
+                for name, component in self.first_stage.items()
+                if name != self.own
+            }
+        )
+        self.weights = nn.ParameterDict(
+            {name: nn.Parameter(torch.ones(())) for name in self.first_stage}
+        )
+
+    def _branch(self, component: SingleTask, width: int) -> nn.Sequential:
+        last = Upscale(width, self.task.channels, self.task.r)
+        nn.init.zeros_(last.conv.weight)
+        nn.init.zeros_(last.conv.bias)
+        return nn.Sequential(
+            nn.Conv3d(component.feature_channels, width, 3, padding=1),
+            nn.ReLU(),
+            nn.Conv3d(width, width, 1),
+            nn.ReLU(),
+            last,
+        )
+
+    def initialise_from(self, components: dict[str, Network]) -> None:
+        """Start the first stage from the trained components."""
+        for name, component in self.first_stage.items():
+            component.load_state_dict(components[name].state_dict())
+
+    def contributions(
+        self, x: Tensor, predicted: Iterable[str]
+    ) -> tuple[Predictions, dict[str, Tensor]]:
+        """First-stage predictions of the components `predicted`, and what each adds to the second.
+
+        The target's own network must be among them: its prediction is its contribution.
+        """
+        features = {name: n.features(x) for name, n in self.first_stage.items()}
+        first = {name: self.first_stage[name].output(features[name]) for name in predicted}
+        second = {self.own: self.weights[self.own] * first[self.own]}
+        for name, branch in self.branches.items():
+            second[name] = self.weights[name] * branch(features[name])
+        return first, second
+
+    def forward(self, x: Tensor) -> Predictions:
+        _, second = self.contributions(x, [self.own])
+        return {self.task.target: sum(second.values())}
+
+    def training_outputs(self, x: Tensor) -> tuple[Predictions, AuxiliaryLosses]:
+        # The first-stage error of a frozen network is a constant: it would only cost time.
+        learning = [
+            name
+            for name, component in self.first_stage.items()
+            if any(parameter.requires_grad for parameter in component.parameters())
+        ]
+        first, second = self.contributions(x, dict.fromkeys([self.own, *learning]))
+        losses = [
+            (self.first_stage[name].task.target, first[name], self.first_stage_weight)
+            for name in learning
+        ]
+        return {self.task.target: sum(second.values())}, losses
+
+    @torch.no_grad()
+    def report(self, validation: PatchData) -> dict[str, Any]:
+        """Root mean square of each contribution to the second stage, relative to the whole.
+
+        The weight of a branch trades with the scale of its network, so it alone says nothing.
+        """
+        self.eval()
+        power: dict[str, float] = {}
+        for windows, _ in validation.batches():
+            _, second = self.contributions(windows, [self.own])
+            for name, values in {**second, "": sum(second.values())}.items():
+                power[name] = power.get(name, 0.0) + values.square().sum().item()
+        whole = power.pop("")
+        return {"contributions": {n: math.sqrt(value / whole) for n, value in power.items()}}

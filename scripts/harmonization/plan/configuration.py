@@ -1,0 +1,195 @@
+"""The configuration of a run: checked before anything starts."""
+
+import json
+from collections.abc import Iterator
+from contextlib import suppress
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import ValidationError
+
+from harmonization.files import InputError
+from harmonization.plan.sources import SOURCES, platforms_as_bids
+
+Settings = dict[str, Any]
+
+
+def check(settings: Settings, schema_file: Path, name: str) -> Settings:
+    """Refuse settings that do not fit the schema in a YAML file; see `check_settings`."""
+    return check_settings(settings, yaml.safe_load(schema_file.read_text()), name)
+
+
+def check_settings(settings: Settings, schema: Settings, name: str) -> Settings:
+    """Refuse settings that do not fit a schema.
+
+    Parameters
+    ----------
+    settings, schema : dict
+    name : str
+        What to call the settings in a message.
+
+    Returns
+    -------
+    dict
+        The settings, with words such as '7' or '5e-4' turned into numbers: Snakemake makes words
+        of all numbers within ``--config``, and YAML of some.
+
+    Raises
+    ------
+    InputError
+        One line for each problem: the key, what is wrong, and the nearest valid key for a typo.
+    """
+    settings = _typed(settings, schema, schema)
+    validator = Draft202012Validator(schema)
+    problems = [
+        f"{name}: {problem}"
+        for error in validator.iter_errors(settings)
+        for problem in _describe(error)
+    ]
+    if problems:
+        raise InputError("\n".join(sorted(problems)))
+    return settings
+
+
+def resolved(schema: Settings, root: Settings) -> Settings:
+    """A part of the schema `root` with what it refers to put in."""
+    if "$ref" not in schema:
+        return schema
+    *_, section, name = schema["$ref"].split("/")
+    return {**root[section][name], **schema}
+
+
+def _typed(value: Any, schema: Any, root: Settings) -> Any:
+    """Read words as JSON wherever the schema wants no word."""
+    if not isinstance(schema, dict):
+        return value
+    schema = resolved(schema, root)
+    if isinstance(value, dict):
+        known = dict(schema.get("properties", {}))
+        for alternative in schema.get("oneOf", []):
+            known |= alternative.get("properties", {})
+        other = schema.get("additionalProperties")
+        return {key: _typed(item, known.get(key, other), root) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_typed(item, schema.get("items"), root) for item in value]
+    if isinstance(value, str) and schema.get("type") != "string":
+        with suppress(json.JSONDecodeError):
+            return json.loads(value)
+    return value
+
+
+def _describe(error: ValidationError) -> Iterator[str]:
+    where = ".".join(map(str, error.absolute_path)) or "top level"
+    if error.validator == "additionalProperties":
+        known = list(error.schema["properties"])
+        for key in set(error.instance) - set(known):
+            yield f"unknown key '{key}' at {where}{suggest(key, known)}"
+    elif error.validator == "oneOf" and error.context:
+        # What the user meant is the alternative that no type or name rules out.
+        alternatives: dict[int, list[ValidationError]] = {}
+        for nested in error.context:
+            alternatives.setdefault(nested.schema_path[0], []).append(nested)
+        for nested in min(alternatives.values(), key=lambda e: (_ruled_out(e), len(e))):
+            yield from _describe(nested)
+    else:
+        yield f"{where}: {error.message}"
+
+
+def _ruled_out(errors: list[ValidationError]) -> bool:
+    return any(error.validator in ("type", "const", "enum") for error in errors)
+
+
+def suggest(word: str, known: list[str]) -> str:
+    """The nearest valid word, or all of them."""
+    close = get_close_matches(word, known, n=1)
+    return f"; did you mean '{close[0]}'?" if close else f"; valid are: {', '.join(sorted(known))}"
+
+
+def check_run(config: Settings, root: Path) -> Settings:
+    """Refuse a configuration that does not fit its schema or contradicts itself.
+
+    Parameters
+    ----------
+    config : dict
+        The merged configuration.
+    root : Path
+        Of the repository.
+
+    Returns
+    -------
+    dict
+        The configuration, see `check`.
+    """
+    config = check(config, root / "workflow/schemas/config.schema.yaml", "configuration")
+    platforms = list(config["platforms"])
+    for key, names in (("source", [config["source"]]), ("targets", config["targets"])):
+        for name in names:
+            if name not in platforms:
+                raise InputError(
+                    f"configuration: {key}: no platform '{name}'{suggest(name, platforms)}"
+                )
+    if config["source"] in config["targets"]:
+        raise InputError(f"configuration: targets: '{config['source']}' is the source already")
+    wanted, plan = config["dataset"]["subjects"], config["cross_validation"]
+    subjects = len(wanted) if isinstance(wanted, list) else wanted
+    if plan["folds"] > subjects:
+        raise InputError(
+            f"configuration: cross_validation.folds: {plan['folds']} folds need as many subjects, "
+            f"not {subjects}"
+        )
+    if subjects < plan["validation_subjects"] + 2:
+        raise InputError(
+            f"configuration: cross_validation.validation_subjects: nobody of {subjects} subjects "
+            "is left to train on"
+        )
+    _check_source(config)
+    return config
+
+
+def _check_source(config: Settings) -> None:
+    """Refuse what does not go with the kind of the data set."""
+    dataset = config["dataset"]
+    kind, wanted = dataset["kind"], dataset["subjects"]
+    source = SOURCES[kind]
+    if not source.simulated and dataset["root"] is None:
+        raise InputError(f"configuration: dataset.root: kind {kind} needs the data set's folder")
+    if kind == "openneuro" and not isinstance(wanted, list):
+        raise InputError("configuration: dataset.subjects: openneuro needs a list of labels")
+    if kind == "openneuro" and not config["preprocessing"]["mask"]:
+        raise InputError(
+            "configuration: preprocessing.mask: openneuro has no masks to take instead"
+        )
+    for name, platform in config["platforms"].items():
+        if missing := source.platform_keys - set(platform):
+            raise InputError(
+                f"configuration: platforms.{name}: kind {kind} needs "
+                f"{' and '.join(sorted(missing))}"
+            )
+        if source.simulated and "crop" in platform:
+            raise InputError(
+                f"configuration: platforms.{name}.crop: a phantom is scanned at any resolution; "
+                "change its voxel_size in dataset.parameters"
+            )
+    if source.is_raw:
+        platforms_as_bids(config["platforms"])
+    if not source.simulated:
+        return
+    if isinstance(wanted, list):
+        raise InputError("configuration: dataset.subjects: a phantom needs a number")
+    if config["spherical_harmonics"]["shell"] not in dataset["shells"]:
+        raise InputError(
+            f"configuration: spherical_harmonics.shell: {config['spherical_harmonics']['shell']} "
+            f"is not among dataset.shells {dataset['shells']}"
+        )
+
+
+def merge(settings: Settings, changes: Settings) -> Settings:
+    """Copy of `settings` with `changes` put in, dictionaries key by key."""
+    merged = dict(settings)
+    for key, value in changes.items():
+        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        merged[key] = merge(merged[key], value) if both else value
+    return merged

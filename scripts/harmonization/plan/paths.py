@@ -1,0 +1,113 @@
+"""Where every file of a run lies: the one place in which paths are put together."""
+
+from pathlib import Path
+
+
+class RunPaths:
+    """Path patterns of one run, with Snakemake's wildcards in braces.
+
+    A *scan* is ``scan``, ``rescan`` (the repeat) or ``truth`` (the noise-free first scan).
+
+    Parameters
+    ----------
+    results : str
+        Folder of the run, ``results/<run>``.
+    """
+
+    def __init__(self, results: str) -> None:
+        self.results = results
+        self.config = f"{results}/config.yaml"
+
+        self.validation = f"{results}/validation.txt"
+        self.raw_validation = f"{results}/validation_raw.txt"
+        self.bids = f"{results}/bids"
+        self.dataset_description = f"{self.bids}/dataset_description.json"
+        self.participants = f"{self.bids}/participants.tsv"
+        self.labels = f"{self.bids}/desc-{{kind}}_dseg.tsv"
+        self.atlas = f"{results}/phantom/atlas.npz"
+
+        on_grid = "sub-{subject}_platform-{platform}"
+        self._steps = f"{results}/preprocessing/{{step}}/{on_grid}"
+        self.cropped = f"{results}/cropped/{on_grid}.nii.gz"
+        self.cropped_mask = f"{results}/cropped/{on_grid}_mask.nii.gz"
+        self.transform = f"{results}/registration/{{scan}}/{on_grid}.txt"
+        self.quality = f"{results}/registration/{{scan}}/{on_grid}.json"
+        self.sh = f"{results}/sh/{{scan}}/{on_grid}.nii"
+        self.sh_mask = f"{results}/sh/{{scan}}/{on_grid}_mask.nii"
+        self.sh_sidecar = f"{results}/sh/{{scan}}/{on_grid}.json"
+
+        self.manifest = f"{results}/splits/fold-{{fold}}.json"
+
+        trained = "{method}/{target}/fold-{fold}_seed-{seed}"
+        self.model = f"{results}/models/{trained}"
+        self.weights = f"{self.model}/weights.safetensors"
+        self.card = f"{self.model}/card.json"
+        self.history = f"{self.model}/history.csv"
+
+        predicted = "{method}/fold-{fold}_seed-{seed}/sub-{subject}_platform-{target}"
+        self.prediction = f"{results}/predictions/{predicted}.nii"
+        self.scores = f"{results}/evaluation/{predicted}.csv"
+        self.slice = f"{results}/evaluation/{predicted}_slice.npz"
+
+        self.metrics = f"{results}/metrics.csv"
+        self.table = f"{results}/tables/{{table}}.{{format}}"
+        self.figure = f"{results}/figures/{{figure}}.{{format}}"
+
+    def step(self, name: str, end: str = "nii") -> str:
+        """Result of a preprocessing step of a raw scan."""
+        return f"{self._steps}.{end}".replace("{step}", name)
+
+    def log(self, rule: str, pattern: str) -> str:
+        """Log of the job in which a rule makes `pattern`."""
+        return f"{self.results}/logs/{rule}/{self._within_run(pattern)}.log"
+
+    def benchmark(self, rule: str, pattern: str) -> str:
+        """Seconds and memory of the job in which a rule makes `pattern`, measured by Snakemake."""
+        return f"{self.results}/benchmarks/{rule}/{self._within_run(pattern)}.tsv"
+
+    def _within_run(self, pattern: str) -> str:
+        return str(Path(pattern).relative_to(self.results))
+
+
+class BidsScan:
+    """Names of the files of one scan in a BIDS derivative data set.
+
+    Parameters
+    ----------
+    bids : str or Path
+        Root of the data set.
+    subject, session, acquisition, run : str
+        Values of the BIDS entities ``sub``, ``ses``, ``acq`` and ``run``; may be wildcards.
+    truth : bool
+        The series without noise, which a phantom has. So it has labels of tissue and region.
+    """
+
+    def __init__(
+        self,
+        bids: str | Path,
+        subject: str,
+        session: str,
+        acquisition: str,
+        run: str = "1",
+        truth: bool = False,
+    ) -> None:
+        folder = f"{bids}/sub-{subject}/ses-{session}/dwi"
+        stem = f"{folder}/sub-{subject}_ses-{session}_acq-{acquisition}_run-{run}"
+        series = f"{stem}_desc-{'truth' if truth else 'preproc'}_dwi"
+        self.dwi = f"{series}.nii.gz"
+        self.bval = f"{series}.bval"
+        self.bvec = f"{series}.bvec"
+        self.sidecar = f"{series}.json"
+        self.mask = f"{stem}_desc-brain_mask.nii.gz"
+        self.tissue = f"{stem}_desc-tissue_dseg.nii.gz"
+        self.regions = f"{stem}_desc-region_dseg.nii.gz"
+
+    @property
+    def series(self) -> dict[str, str]:
+        """The images and what describes them, by role."""
+        return {"dwi": self.dwi, "bval": self.bval, "bvec": self.bvec, "sidecar": self.sidecar}
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """Where brain is, and what kind, by role."""
+        return {"mask": self.mask, "tissue": self.tissue, "regions": self.regions}

@@ -1,0 +1,388 @@
+"""The plan of a run: which scans, models, predictions and scores there are, and their files."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harmonization.files import InputError
+from harmonization.plan.configuration import Settings, check_run
+from harmonization.plan.folds import parts_of_fold
+from harmonization.plan.methods import modules_of, read_methods
+from harmonization.plan.mushac import released_scan
+from harmonization.plan.paths import BidsScan, RunPaths
+from harmonization.plan.phantom import check_phantom, read_parameters
+from harmonization.plan.scans import (
+    FoundScan,
+    choose_subjects,
+    find_raw_scan,
+    find_scan,
+    raw_scan,
+)
+from harmonization.plan.sources import SOURCES, platforms_as_bids
+from harmonization.plan.version import code_version
+
+PREPROCESSING_STEPS = ("denoising", "ringing", "motion")
+ALL_TARGETS = "all"  # target of a model that predicts every target
+
+
+@dataclass(frozen=True)
+class ModelKey:
+    """What names a fitted model: the wildcards of its folder."""
+
+    method: str
+    target: str
+    fold: int
+    seed: int
+
+
+class Plan:
+    """Everything that the rules ask about a run.
+
+    Subjects, platforms, targets and methods are named as in the configuration. A *scan* is
+    ``scan``, ``rescan`` (the repeat) or ``truth`` (the noise-free first scan).
+
+    Parameters
+    ----------
+    config : dict
+        The merged configuration, unchecked.
+    root : Path
+        Of the repository.
+
+    Raises
+    ------
+    InputError
+        If the configuration or a method's file is wrong, or a scan that the run needs is missing.
+    """
+
+    def __init__(self, config: Settings, root: Path) -> None:
+        self.root = root
+        self.config = check_run(config, root)
+        self.methods = read_methods(self.config, root)
+        self.paths = RunPaths(f"results/{self.config['run']}")
+
+        dataset = self.config["dataset"]
+        self.kind: str = dataset["kind"]
+        self.data_source = SOURCES[self.kind]
+        self.data = Path(dataset["root"] or "")
+        self.phantom_parameters = os.path.relpath(root / dataset["parameters"])
+        self.raw_platforms: Settings = self.config["platforms"]
+        self.platforms = (
+            platforms_as_bids(self.raw_platforms) if self.data_source.is_raw else self.raw_platforms
+        )
+        self.source: str = self.config["source"]
+        self.targets: list[str] = self.config["targets"]
+        self.used_platforms = [self.source, *self.targets]
+        self.scales = {t: self.platforms[t]["scale"] for t in self.targets}
+        self.steps = [s for s in PREPROCESSING_STEPS if self.config["preprocessing"][s]]
+        self.folds = range(self.config["cross_validation"]["folds"])
+        self.subjects = self._choose_subjects()
+        self._found = {
+            (subject, platform): self._find(subject, platform)
+            for subject in self.subjects
+            for platform in self.used_platforms
+            if not self.data_source.simulated
+        }
+
+    def _choose_subjects(self) -> list[str]:
+        wanted = self.config["dataset"]["subjects"]
+        if self.data_source.simulated:
+            check_phantom(self.config, read_parameters(Path(self.phantom_parameters)))
+            return [f"{number:02d}" for number in range(1, wanted + 1)]
+        if self.kind == "openneuro":
+            return wanted
+        return choose_subjects(self.data, wanted, self.data_source.subject_prefix)
+
+    def _find(self, subject: str, platform: str) -> dict[str, str]:
+        """Files of a scan in the user's data by role, without those that it lacks."""
+        entities = self.raw_platforms[platform]
+        if self.kind == "openneuro":
+            files = raw_scan(subject, entities)
+            return {role: f"{self.data}/{path}" for role, path in files.items()}
+        if self.kind == "mushac":
+            return released_scan(self.data, subject, platform, entities)
+        needs_mask = self.kind == "bids" or not self.config["preprocessing"]["mask"]
+        find = find_scan if needs_mask else find_raw_scan
+        files = vars(find(self.data, subject, platform, entities))
+        return {role: file for role, file in files.items() if file}
+
+    @property
+    def changes(self) -> str:
+        """What the import of the data set does to its scans, for the description of the result."""
+        if self.kind == "mushac":
+            return "Renamed; volumes of other echo or repetition times were dropped"
+        return ", ".join(self.steps) or "Renamed"
+
+    # --- Code
+
+    def version(self, command: str, method: str | None = None) -> str:
+        """Hash of what a command does, and of the networks that a method's model is made of."""
+        modules = modules_of(self.methods[method], self.methods) if method else ()
+        return code_version(self.root / "scripts", command, modules)
+
+    # --- Scans
+
+    def platform_named(self, session: str, acquisition: str) -> str:
+        """Platform whose scans have these BIDS entities.
+
+        Raises
+        ------
+        InputError
+            If the configuration has no such platform.
+        """
+        for name, platform in self.platforms.items():
+            if (platform["session"], platform["acquisition"]) == (session, acquisition):
+                return name
+        raise InputError(
+            f"no platform in the configuration has session {session} and acquisition {acquisition}"
+        )
+
+    def found(self, subject: str, platform: str) -> dict[str, str]:
+        """Files of a scan in the user's data by role."""
+        return self._found[subject, platform]
+
+    def original_scan(
+        self, subject: str, platform: str, scan: str = "scan"
+    ) -> FoundScan | BidsScan:
+        """Files of a scan at the resolution in which it was acquired."""
+        if self.kind == "bids":
+            return FoundScan(**{"sidecar": None, **self.found(subject, platform)})
+        return BidsScan(
+            self.paths.bids,
+            subject,
+            self.platforms[platform]["session"],
+            self.platforms[platform]["acquisition"],
+            run="2" if scan == "rescan" else "1",
+            truth=scan == "truth",
+        )
+
+    def scan(self, subject: str, platform: str, scan: str = "scan") -> FoundScan | BidsScan:
+        """Files of a scan at the resolution that the run uses."""
+        original = self.original_scan(subject, platform, scan)
+        if "crop" not in self.platforms[platform]:
+            return original
+        return FoundScan(
+            dwi=self.paths.cropped.format(subject=subject, platform=platform),
+            mask=self.paths.cropped_mask.format(subject=subject, platform=platform),
+            bval=original.bval,
+            bvec=original.bvec,
+            sidecar=original.sidecar,
+        )
+
+    def before_step(self, step: str | None, subject: str, platform: str) -> str:
+        """A raw series as it is before a step of its preprocessing; None means after all steps."""
+        done = self.steps[: self.steps.index(step)] if step else self.steps
+        if not done:
+            return self.found(subject, platform)["dwi"]
+        return self.paths.step(done[-1]).format(subject=subject, platform=platform)
+
+    def gradients(self, kind: str, subject: str, platform: str) -> str:
+        """Gradient table of a preprocessed scan: motion correction turns the directions."""
+        if "motion" not in self.steps:
+            return self.found(subject, platform)[kind]
+        return self.paths.step("motion", kind).format(subject=subject, platform=platform)
+
+    def scans_to_validate(self) -> list[str]:
+        """All files of the scans that the run uses; of imported ones also the description."""
+        scans = [self.original_scan(s, p) for s in self.subjects for p in self.used_platforms]
+        if self.kind == "bids":
+            return [file for scan in scans for file in vars(scan).values() if file]
+        files = [file for scan in scans for file in [*scan.series.values(), scan.mask]]
+        return [self.paths.dataset_description, *files]
+
+    def raw_scans_to_validate(self) -> list[str]:
+        """All files of the raw scans that the run uses, and their data set's description."""
+        files = [
+            file
+            for subject in self.subjects
+            for platform in self.used_platforms
+            for role, file in self.found(subject, platform).items()
+            if role != "mask"
+        ]
+        return [f"{self.data}/{Path(self.paths.dataset_description).name}", *files]
+
+    def validation_settings(self, raw: bool) -> Settings:
+        """What the validation of a data set must know about the run."""
+        harmonics = self.config["spherical_harmonics"]
+        imported = self.data_source.is_raw and not raw
+        return {
+            "dataset": {
+                "kind": "bids" if imported else self.kind,
+                "root": str(self.data),
+                "subjects": self.config["dataset"]["subjects"],
+            },
+            "platforms": self.raw_platforms if raw else self.platforms,
+            "source": self.source,
+            "targets": self.targets,
+            "spherical_harmonics": {key: harmonics[key] for key in ("shell", "order")},
+        }
+
+    # --- Images
+
+    def registered_scans(self, subject: str | None = None) -> list[tuple[str, str, str]]:
+        """Scans that are registered, as (subject, platform, scan); of one subject or of all."""
+        scans = [(person, target, "scan") for person in self.subjects for target in self.targets]
+        if "rescan" in [method.scan for method in self.methods.values()]:
+            tested = [person for fold in self.folds for person in self.parts(fold)["test"]]
+            scans += [(person, target, "rescan") for person in tested for target in self.targets]
+        return [scan for scan in scans if subject in (None, scan[0])]
+
+    def of_registered(self, pattern: str, subject: str | None = None) -> list[str]:
+        """Files of the registered scans, of one subject or of all."""
+        return [
+            pattern.format(subject=person, platform=platform, scan=scan)
+            for person, platform, scan in self.registered_scans(subject)
+        ]
+
+    def scan_to_fit(self, subject: str, platform: str, scan: str) -> dict[str, str]:
+        """Files of a scan, the source's mask that defines the grid, and the way to the scan."""
+        files = self.scan(subject, platform, scan)
+        roles = {role: getattr(files, role) for role in ("dwi", "bval", "bvec", "mask")}
+        roles["grid"] = self.scan(subject, self.source).mask
+        if platform != self.source:
+            # The truth lies where the first scan lies, so it takes its transform, errors included.
+            registered = "rescan" if scan == "rescan" else "scan"
+            roles["transform"] = self.paths.transform.format(
+                scan=registered, subject=subject, platform=platform
+            )
+        return roles
+
+    def sh_settings(self, platform: str) -> Settings:
+        """Settings of a scan's spherical harmonics: its platform may have a shell of its own."""
+        own = {key: v for key, v in self.platforms[platform].items() if key == "shell"}
+        return {**self.config["spherical_harmonics"], **own}
+
+    def slab_options(self, platform: str) -> str:
+        """Options of a phantom's scan that say which slab to scan; none for the whole head.
+
+        A target's slab reaches further, so that it covers the source's wherever the head lies.
+        """
+        slab = self.config["dataset"]["slab"]
+        if slab is None:
+            return ""
+        overhang = "" if platform == self.source else " --overhang"
+        return "--slab {centre} {thickness}".format(**slab) + overhang
+
+    # --- Folds
+
+    def parts(self, fold: int | str) -> dict[str, list[str]]:
+        """Subjects of each part of a fold."""
+        validation_subjects = self.config["cross_validation"]["validation_subjects"]
+        return parts_of_fold(self.subjects, int(fold), validation_subjects)
+
+    def training_images(self, fold: int | str) -> list[str]:
+        """Images of a fold's training and validation subjects; the test subject's are not here."""
+        parts = self.parts(fold)
+        return [
+            pattern.format(scan="scan", subject=subject, platform=platform)
+            for subject in parts["train"] + parts["validation"]
+            for platform in self.used_platforms
+            for pattern in (self.paths.sh, self.paths.sh_mask, self.paths.sh_sidecar)
+        ]
+
+    def test_masks(self, fold: int | str) -> list[str]:
+        """Masks of a fold's test subjects on every target: they tell which patches count."""
+        return [
+            self.paths.sh_mask.format(scan="scan", subject=subject, platform=target)
+            for subject in self.parts(fold)["test"]
+            for target in self.targets
+        ]
+
+    # --- Models
+
+    def seeds(self, method: str) -> list[int]:
+        """Seeds of a method's models; one without randomness has seed 0 only."""
+        trained = self.methods[method].is_trained
+        return list(range(self.config["cross_validation"]["seeds"])) if trained else [0]
+
+    def model_target(self, method: str, target: str) -> str:
+        """Target in the name of the model that predicts `target`."""
+        return ALL_TARGETS if self.methods[method].fits == "all" else target
+
+    def models(self) -> list[ModelKey]:
+        """Models of all methods, folds, targets and seeds."""
+        return [
+            ModelKey(name, target, fold, seed)
+            for name, method in self.methods.items()
+            if method.is_model
+            for fold in self.folds
+            for target in dict.fromkeys(self.model_target(name, t) for t in self.targets)
+            for seed in self.seeds(name)
+        ]
+
+    def trained_models(self) -> list[ModelKey]:
+        """Models that gradient descent has trained."""
+        return [key for key in self.models() if self.methods[key.method].is_trained]
+
+    def model_of(self, pattern: str, method: str, target: str, fold: str, seed: str) -> str:
+        """A file of the model that makes a prediction of `target`."""
+        key = {"method": method, "target": self.model_target(method, target)}
+        return pattern.format(**key, fold=fold, seed=seed)
+
+    def components(self, method: str, target: str, fold: str, seed: str) -> list[ModelKey]:
+        """Models that a model builds on: of the same fold, in the order of the method's file."""
+        keys: list[ModelKey] = []
+        for component in self.methods[method].builds_on:
+            choice = component.target
+            if self.methods[component.method].fits == "all":
+                targets = [ALL_TARGETS]
+            elif choice in ("all", "others"):
+                targets = [t for t in self.targets if choice == "all" or t != target]
+            else:
+                targets = [target if choice == "own" else choice]
+            seeds = self._component_seeds(component.method, component.seed, int(seed))
+            keys += [ModelKey(component.method, t, int(fold), s) for t in targets for s in seeds]
+        return list(dict.fromkeys(keys))
+
+    def _component_seeds(self, method: str, choice: int | str, seed: int) -> list[int]:
+        seeds = self.seeds(method)
+        if choice == "others":
+            return [other for other in seeds if other != seed]
+        if choice == "same":
+            return [seed if seed in seeds else 0]
+        return [int(choice)]
+
+    def model_files(self, pattern: str, keys: list[ModelKey]) -> list[str]:
+        """Files of models."""
+        return [pattern.format(**vars(key)) for key in keys]
+
+    def method_settings(self) -> dict[str, Settings]:
+        """Settings of every method, for the merged configuration beside the results."""
+        return {
+            name: {"family": m.family, "role": m.role, "label": m.label, "citation": m.citation}
+            | ({"scan": m.scan} if m.scan else m.fit_settings)
+            for name, m in self.methods.items()
+        }
+
+    # --- Predictions
+
+    def predictions(
+        self,
+        pattern: str,
+        targets: list[str] | None = None,
+        folds: list[int] | None = None,
+        all_seeds: bool = True,
+    ) -> list[str]:
+        """Files of the test subjects' predictions, in the order of the tables."""
+        return [
+            pattern.format(method=name, target=target, fold=fold, seed=seed, subject=subject)
+            for name in self.config["methods"]
+            for target in targets or self.targets
+            for fold in (self.folds if folds is None else folds)
+            for seed in self.seeds(name)[: None if all_seeds else 1]
+            for subject in self.parts(fold)["test"]
+        ]
+
+    def masks_to_score(self, method: str, subject: str, target: str) -> list[str]:
+        """Mask of the measured target; for a control that is a scan also the mask of that scan."""
+        scans = dict.fromkeys(["scan", self.methods[method].scan or "scan"])
+        return [
+            self.paths.sh_mask.format(scan=scan, subject=subject, platform=target) for scan in scans
+        ]
+
+    def references(self, subject: str, target: str) -> dict[str, Any]:
+        """What only a phantom knows about a target: its noise-free truth, and tissue."""
+        if not self.data_source.simulated:
+            return {}
+        truth = self.paths.sh.format(scan="truth", subject=subject, platform=target)
+        return {"truth": truth, "tissue": self.scan(subject, self.source).tissue}

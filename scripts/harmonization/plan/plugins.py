@@ -1,0 +1,157 @@
+"""Plug-ins: the networks and classical rivals, found by the name of their file.
+
+`networks/x.py` holds network x, a class whose name is that of the file in capitals: `multi_stage`
+is `MultiStage`. Its settings are the keyword-only arguments of its constructor, those of its fit in
+closed form the keyword-only arguments of its method `solve`. They are read from the source, so that
+a wrong setting is refused before anything starts, and without torch.
+"""
+
+import ast
+import re
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, get_args
+
+from harmonization import settings
+from harmonization.files import InputError
+
+Schema = dict[str, Any]
+
+LIBRARY = Path(__file__).parents[1]
+TYPES: dict[str, Schema] = {
+    "int": {"type": "integer"},
+    "float": {"type": "number"},
+    "bool": {"type": "boolean"},
+    "str": {"type": "string"},
+    "None": {"type": "null"},
+}
+for _name, _annotated in vars(settings).items():
+    if len(_arguments := get_args(_annotated)) == 2:
+        TYPES[_name] = TYPES[_arguments[0].__name__] | _arguments[1]
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """A class of the library that a method names, as its source describes it.
+
+    Parameters
+    ----------
+    wing : {'networks', 'classical'}
+        Folder of the library.
+    name : str
+        Of the file in it.
+    summary : str
+        First line of the class's docstring.
+    settings : dict
+        JSON schema of the constructor's settings.
+    solve : dict or None
+        JSON schema of the settings of a fit in closed form; None if the class has none.
+    """
+
+    wing: str
+    name: str
+    summary: str
+    settings: Schema
+    solve: Schema | None
+
+    @property
+    def module(self) -> str:
+        """Module of the plug-in."""
+        return module_of(self.wing, self.name)
+
+
+def module_of(wing: str, name: str) -> str:
+    """Module of a plug-in."""
+    return f"harmonization.{wing}.{name}"
+
+
+def class_name(name: str) -> str:
+    """Name of the class that a file holds: `multi_stage` holds `MultiStage`."""
+    return "".join(word.capitalize() for word in name.split("_"))
+
+
+def plugin_names(wing: str) -> list[str]:
+    """Names of all plug-ins of a wing."""
+    return sorted(p.stem for p in (LIBRARY / wing).glob("*.py") if not p.stem.startswith("_"))
+
+
+@cache
+def read_plugin(wing: str, name: str, library: Path = LIBRARY) -> Plugin:
+    """Read what a plug-in's source says of it.
+
+    Raises
+    ------
+    InputError
+        If the file does not hold its class, or a setting has no type that can be checked.
+    """
+    path = library / wing / f"{name}.py"
+    wanted = class_name(name)
+    classes = {n.name: n for n in ast.parse(path.read_text()).body if isinstance(n, ast.ClassDef)}
+    if wanted not in classes:
+        raise InputError(f"{path}: holds no class {wanted}; name the class after the file")
+    documentation = ast.get_docstring(classes[wanted]) or ""
+    methods = {n.name: n for n in classes[wanted].body if isinstance(n, ast.FunctionDef)}
+    meanings = _parameters(documentation)
+    solve = methods.get("solve")
+    return Plugin(
+        wing,
+        name,
+        summary=documentation.split("\n")[0],
+        settings=_schema(path, methods.get("__init__"), meanings),
+        solve=_schema(path, solve, _parameters(ast.get_docstring(solve) or "")) if solve else None,
+    )
+
+
+def _schema(path: Path, function: ast.FunctionDef | None, meanings: dict[str, str]) -> Schema:
+    """JSON schema of a function's keyword-only arguments."""
+    arguments = function.args if function else ast.arguments([], [], None, [], [], None, [])
+    properties, required = {}, []
+    for argument, default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True):
+        properties[argument.arg] = {
+            **_type_schema(path, argument),
+            "description": meanings.get(argument.arg, ""),
+        }
+        if default is None:
+            required.append(argument.arg)
+    return {
+        "type": "object",
+        "additionalProperties": False,
+        "properties": properties,
+        "required": required,
+    }
+
+
+def _type_schema(path: Path, argument: ast.arg) -> Schema:
+    match argument.annotation:
+        case ast.Subscript(value=ast.Name(id="list"), slice=item):
+            return {"type": "array", "items": _type_schema(path, ast.arg(argument.arg, item))}
+        case ast.Subscript(value=ast.Name(id="Literal"), slice=choices):
+            listed = choices.elts if isinstance(choices, ast.Tuple) else [choices]
+            return {"enum": [choice.value for choice in listed]}
+        case ast.BinOp(op=ast.BitOr(), left=left, right=right):
+            sides = (_type_schema(path, ast.arg(argument.arg, side)) for side in (left, right))
+            return {"anyOf": list(sides)}
+        case ast.Name(id=name) if name in TYPES:
+            return dict(TYPES[name])
+        case ast.Constant(value=None):
+            return dict(TYPES["None"])
+    raise InputError(
+        f"{path}: setting '{argument.arg}' has no type that the configuration check knows; give it "
+        f"one of {', '.join(TYPES)}, list[...], Literal[...] or ... | None"
+    )
+
+
+def _parameters(docstring: str) -> dict[str, str]:
+    """Meaning of each parameter in a numpydoc docstring, on one line."""
+    section = re.search(r"^Parameters\n-+\n(.*?)(?:\n\n\w+\n-+\n|\Z)", docstring, re.M | re.S)
+    meanings: dict[str, str] = {}
+    names: list[str] = []
+    for line in section[1].splitlines() if section else []:
+        if line.startswith(" "):
+            for name in names:
+                meanings[name] = f"{meanings[name]} {line.strip()}".strip()
+        elif line:
+            names = [name.strip() for name in line.split(":")[0].split(",")]
+            meanings |= dict.fromkeys(names, "")
+    return meanings

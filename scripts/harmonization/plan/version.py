@@ -1,0 +1,103 @@
+"""What a job's code does, as a hash: other code may give other results.
+
+Snakemake sees a rule's own text, but not what its command imports. With this hash as a parameter
+of the rule, a changed network is trained again and a changed figure is only drawn again.
+"""
+
+import ast
+import hashlib
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+
+from harmonization.files import InputError
+
+PACKAGE = "harmonization"
+
+
+def code_version(scripts: Path, command: str, modules: Iterable[str] = ()) -> str:
+    """Hash a command, every module of the library that it imports, directly or not, and `modules`.
+
+    Comments, layout, docstrings and the texts of ``raise`` do not count.
+
+    Parameters
+    ----------
+    scripts : Path
+        Folder of the commands and of the library.
+    command : str
+        Name of a command in it.
+    modules : iterable of str
+        Modules that the command imports by a name in its input, such as the networks of a method.
+
+    Raises
+    ------
+    InputError
+        If a package's ``__init__.py`` holds code, which the hash does not follow.
+    """
+    hashed: dict[Path, str] = {}
+    waiting = [scripts / f"{command}.py", *(_file_of(scripts, module) for module in modules)]
+    while waiting:
+        path = waiting.pop()
+        if path not in hashed:
+            hashed[path], imported = _read(path)
+            waiting += [file for name in imported if (file := _file_of(scripts, name)).exists()]
+    _refuse_code_in_packages(scripts, hashed)
+    content = "".join(hashed[path] for path in sorted(hashed))
+    return hashlib.sha256(content.encode()).hexdigest()[:16]
+
+
+def imported_modules(path: Path) -> list[str]:
+    """Names below this package that a module imports; some may be functions, not modules."""
+    return _read(path)[1]
+
+
+def _file_of(scripts: Path, module: str) -> Path:
+    return scripts / f"{module.replace('.', '/')}.py"
+
+
+@cache
+def _read(path: Path) -> tuple[str, list[str]]:
+    """Code of a module without its texts, and the names that it imports from this package."""
+    tree = ast.parse(path.read_text())
+    imported = []
+    for node in ast.walk(tree):
+        _drop_texts(node)
+        if isinstance(node, ast.Import):
+            imported += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            imported += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    return ast.dump(tree), [name for name in imported if name.split(".")[0] == PACKAGE]
+
+
+def _drop_texts(node: ast.AST) -> None:
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef)
+    if isinstance(node, documented) and ast.get_docstring(node, clean=False) is not None:
+        del node.body[0]
+    if isinstance(node, ast.Raise):
+        _WithoutTexts().visit(node)
+
+
+class _WithoutTexts(ast.NodeTransformer):
+    """Empty every text in an expression."""
+
+    def visit_Constant(self, node: ast.Constant) -> ast.Constant:
+        return ast.Constant("") if isinstance(node.value, str) else node
+
+    def visit_JoinedStr(self, node: ast.JoinedStr) -> ast.Constant:  # noqa: ARG002
+        return ast.Constant("")
+
+
+def _refuse_code_in_packages(scripts: Path, hashed: Iterable[Path]) -> None:
+    library = scripts / PACKAGE
+    folders = {f for path in hashed for f in path.parents if f.is_relative_to(library)}
+    for package in sorted(folder / "__init__.py" for folder in folders):
+        if package.exists() and _has_code(package):
+            raise InputError(
+                f"{package}: holds code, which a job's version does not follow; move it to a module"
+            )
+
+
+@cache
+def _has_code(package: Path) -> bool:
+    tree = ast.parse(package.read_text())
+    return len(tree.body) > (ast.get_docstring(tree) is not None)

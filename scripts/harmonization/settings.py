@@ -1,0 +1,10 @@
+"""Types of settings: what a plug-in's keyword-only arguments may be annotated with.
+
+Each adds a bound that the configuration check enforces before anything starts.
+"""
+
+from typing import Annotated
+
+Count = Annotated[int, {"minimum": 1}]
+NonNegative = Annotated[float, {"minimum": 0}]
+Positive = Annotated[float, {"exclusiveMinimum": 0}]

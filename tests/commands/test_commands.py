@@ -1,0 +1,364 @@
+"""The commands: bad input ends with one line that names it, and leaves nothing half-written."""
+
+import json
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from scipy.spatial.transform import Rotation
+
+from harmonization.data.bids import read_gradients, write_gradients
+from harmonization.files import read_json
+from harmonization.images.nifti import read_image, write_image
+from harmonization.learning.models import Card, Specification, build, save_model
+from harmonization.learning.network import Task
+from harmonization.phantom.acquisition import gradient_scheme
+
+AFFINE = np.diag([2.4, 2.4, 2.4, 1.0])
+SH = {
+    "representation": "fod",
+    "order": 4,
+    "shell": 1200,
+    "normalise_by_b0": True,
+    "response": {"eigenvalues": [1.7e-3, 0.3e-3, 0.3e-3], "s0": 1.0},
+    "regularisation": 0.006,
+}
+STATISTICS = {"mean": [0.0] * 15, "std": [1.0] * 15}
+
+
+@pytest.fixture
+def scan(tmp_path):
+    """A small scan with two b=0 volumes and thirty directions, and the options to fit it."""
+    bvals, directions = gradient_scheme({1200: 30}, 2)
+    signal = np.exp(-bvals * 1e-3 * (0.5 + directions[:, 0] ** 2))
+    mask = np.zeros((6, 7, 8), np.uint8)
+    mask[1:5, 1:6, 1:7] = 1
+    data = (100 * mask[..., None] * signal).astype(np.float32)
+    paths = {name: tmp_path / name for name in ("bval", "bvec")}
+    paths |= {"dwi": tmp_path / "dwi.nii.gz", "mask": tmp_path / "mask.nii.gz"}
+    write_image(paths["dwi"], data, AFFINE)
+    write_image(paths["mask"], mask, AFFINE)
+    write_gradients(paths["bval"], paths["bvec"], bvals, directions, AFFINE)
+    outputs = {name: tmp_path / "out" / name for name in ("sh.nii", "sh-mask.nii", "sh.json")}
+    return {
+        **paths,
+        "grid": paths["mask"],
+        "settings": json.dumps(SH),
+        "sh": outputs["sh.nii"],
+        "sh-mask": outputs["sh-mask.nii"],
+        "sh-sidecar": outputs["sh.json"],
+    }
+
+
+def test_a_scan_is_fitted_and_its_sidecar_states_the_conventions(command, scan):
+    assert command("fit_sh", scan) == (0, "")
+    image, affine = read_image(scan["sh"])
+    assert image.shape == (4, 5, 6, 15)
+    np.testing.assert_allclose(affine[:3, 3], 2.4, rtol=1e-6)
+    assert read_image(scan["sh-mask"])[0].all()
+    sidecar = read_json(scan["sh-sidecar"])
+    assert (sidecar["basis"], sidecar["legacy"]) == ("descoteaux07", False)
+    assert {key: sidecar[key] for key in SH} == SH
+
+
+@pytest.mark.parametrize("flipped", [(0,), (1,), (0, 2), (0, 1, 2)])
+@pytest.mark.parametrize("turn", [(0, 0, 0), (25, -15, 40)])
+def test_a_head_has_the_same_coefficients_however_it_is_stored(command, scan, flipped, turn):
+    """Voxels in another order or an oblique grid: directions in the world stay what they are."""
+    oblique = np.eye(4)
+    oblique[:3, :3] = Rotation.from_euler("xyz", turn, degrees=True).as_matrix()
+    data, affine = read_image(scan["dwi"])
+    mask, _ = read_image(scan["mask"])
+    bvals, directions = read_gradients(scan["bval"], scan["bvec"], affine)
+    stored = {}
+    for name, axes in (("plain", ()), ("flipped", flipped)):
+        reorder = np.eye(4)
+        for axis in axes:
+            reorder[axis, axis] = -1
+            reorder[axis, 3] = data.shape[axis] - 1
+        new = oblique @ affine @ reorder
+        write_image(scan["dwi"], np.flip(data, axes), new)
+        write_image(scan["mask"], np.flip(mask, axes), new)
+        write_gradients(scan["bval"], scan["bvec"], bvals, directions, new)
+        assert command("fit_sh", scan) == (0, "")
+        stored[name] = np.flip(read_image(scan["sh"])[0], axes)
+    np.testing.assert_allclose(stored["flipped"], stored["plain"], atol=2e-5)
+
+
+def test_the_signal_itself_is_the_other_representation(command, scan):
+    settings = json.dumps({**SH, "representation": "signal", "regularisation": 0.0})
+    assert command("fit_sh", {**scan, "settings": settings}) == (0, "")
+    image, _ = read_image(scan["sh"])
+    # l=0 is the mean over the sphere, times sqrt(4 pi): between exp(-1.8) and exp(-0.6).
+    mean = image[..., 0] / np.sqrt(4 * np.pi)
+    assert (mean > np.exp(-1.8)).all()
+    assert (mean < np.exp(-0.6)).all()
+
+
+def test_effects_are_compared_by_what_is_left_of_them(command, tmp_path):
+    rows = [("identity", 4e-3), ("affine", 3e-3), ("ridge", 1e-3)]
+    for name, scale in (("pose", 1.0), ("none", 0.0)):
+        frame = pd.DataFrame(
+            {
+                "method": m,
+                "family": "f",
+                "target": "t",
+                "subject": "01",
+                "region": "brain",
+                "metric": "truth_mse",
+                "value": v * scale,
+            }
+            for m, v in rows
+        )
+        frame.to_csv(tmp_path / f"{name}.csv", index=False)
+    options = {
+        "effects": ["pose", "none"],
+        "methods": ["identity", "affine", "ridge"],
+        "metrics": [tmp_path / "pose.csv", tmp_path / "none.csv"],
+        "output": tmp_path / "effects.csv",
+    }
+    assert command("compare_effects", options) == (0, "")
+    table = pd.read_csv(options["output"]).set_index("effect")
+    assert table.loc["pose", "ridge"] == 1.0
+    assert table.loc["pose", "undone"] == 0.75
+    assert np.isnan(table.loc["none", "undone"])
+
+    status, error = command("compare_effects", {**options, "effects": ["pose"]})
+    assert status == 1
+    assert error == "error: --effects: 1 names for 2 files of --metrics\n"
+
+
+def truncate(scan):
+    content = scan["dwi"].read_bytes()
+    scan["dwi"].write_bytes(content[: len(content) // 2])
+
+
+def no_image(scan):
+    scan["dwi"].write_text("not an image")
+
+
+def not_finite(scan):
+    data, affine = read_image(scan["dwi"])
+    data[2, 2, 2, 3] = np.nan
+    write_image(scan["dwi"], data, affine)
+
+
+def fewer_bvals(scan):
+    bvals = scan["bval"].read_text().split()
+    scan["bval"].write_text(" ".join(bvals[:-1]))
+
+
+def words_as_bvals(scan):
+    scan["bval"].write_text("b1200 b0")
+
+
+def long_directions(scan):
+    np.savetxt(scan["bvec"], 1.5 * np.loadtxt(scan["bvec"]))
+
+
+def fewer_volumes(scan):
+    data, affine = read_image(scan["dwi"])
+    write_image(scan["dwi"], data[..., :-1], affine)
+
+
+def other_shell(scan):
+    scan["settings"] = json.dumps({**SH, "shell": 3000})
+
+
+def high_order(scan):
+    scan["settings"] = json.dumps({**SH, "order": 8})
+
+
+def empty_grid(scan):
+    write_image(scan["grid"], np.zeros((6, 7, 8), np.uint8), AFFINE)
+
+
+def small_mask(scan):
+    scan["mask"] = scan["mask"].with_name("small.nii.gz")
+    write_image(scan["mask"], np.ones((3, 3, 3), np.uint8), AFFINE)
+
+
+def missing(scan):
+    scan["dwi"].unlink()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "named", "finding"),
+    [
+        (truncate, "dwi.nii.gz", "cannot be read as NIfTI"),
+        (no_image, "dwi.nii.gz", "cannot be read as NIfTI"),
+        (not_finite, "dwi.nii.gz", "holds NaN or infinite values"),
+        (fewer_bvals, "bvec", "for the 31 b-values in bval"),
+        (words_as_bvals, "bval", "not a table of numbers"),
+        (long_directions, "bvec", "has length 1.5, not 1"),
+        (fewer_volumes, "bval", "32 b-values for 31 volumes"),
+        (other_shell, "bval", "no volume at b=3000; its shells are"),
+        (high_order, "spherical_harmonics.order", "order 8 needs 45 directions"),
+        (empty_grid, "mask.nii.gz", "the brain mask is empty"),
+        (small_mask, "small.nii.gz", "shape (3, 3, 3) differs"),
+        (missing, "dwi.nii.gz", "no such file"),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_a_bad_scan_is_refused(command, scan, spoil, named, finding):
+    spoil(scan)
+    status, error = command("fit_sh", scan)
+    assert status == 1
+    assert error.startswith("error: ")
+    assert len(error.splitlines()) == 1
+    assert named in error
+    assert finding in error
+    assert not list(scan["sh"].parent.glob("*"))
+
+
+def test_registration_without_b0_is_refused(command, scan, tmp_path):
+    weighted = tmp_path / "weighted.bval"
+    weighted.write_text(" ".join(["1200"] * 32))
+    options = {
+        "fixed": [scan["dwi"], scan["bval"]],
+        "moving": [scan["dwi"], weighted],
+        "program": "dipy",
+        "model": "rigid",
+        "transform": tmp_path / "transform.txt",
+        "quality": tmp_path / "quality.json",
+    }
+    status, error = command("register", options)
+    assert (status, len(error.splitlines())) == (1, 1)
+    assert "weighted.bval: no volume with b below 50" in error
+    assert not options["transform"].exists()
+
+
+@pytest.mark.parametrize("accepted", [False, True])
+def test_a_scan_that_did_not_register_stops_unless_accepted(command, tmp_path, accepted):
+    """A head and another one that is a third longer."""
+    rng = np.random.default_rng(5)
+    image = np.zeros((24, 24, 24), np.float32)
+    image[4:20, 4:20, 4:20] = 100 + 50 * rng.random((16, 16, 16))
+    bval = tmp_path / "b0.bval"
+    bval.write_text("0")
+    write_image(tmp_path / "fixed.nii", image[..., None], AFFINE)
+    write_image(tmp_path / "moving.nii", image[..., None], AFFINE @ np.diag([1.35, 1, 1, 1]))
+    options = {
+        "fixed": [tmp_path / "fixed.nii", bval],
+        "moving": [tmp_path / "moving.nii", bval],
+        "program": "dipy",
+        "model": "affine",
+        "transform": tmp_path / "transform.txt",
+        "quality": tmp_path / "quality.json",
+    }
+    flags = ["--accept-implausible"] if accepted else []
+    status, error = command("register", options, *flags)
+    assert f"{tmp_path / 'moving.nii'}: did not register to" in error
+    assert "stretches the head" in error
+    assert status == (0 if accepted else 1)
+    assert options["transform"].exists() == accepted
+    assert options["quality"].exists() == accepted
+
+
+@pytest.fixture
+def model(tmp_path):
+    """Folder of an untrained network for images of order 4."""
+    specification = Specification("networks", "espcn", {}, Task(15, {"t": 1}, "t", 0))
+    torch.manual_seed(0)
+    fitted = build(specification)
+    card = Card(
+        method="espcn",
+        target="t",
+        fold=0,
+        seed=0,
+        specification=specification,
+        settings={},
+        parameters=fitted.count_parameters(),
+        outcome={},
+        source="s",
+        lattice={"core": 7, "minimum_inside": 0.5},
+        spherical_harmonics=SH,
+        normalisation={"input": STATISTICS, "outputs": {"t": STATISTICS}},
+        manifest_sha256="",
+        versions={},
+    )
+    save_model(tmp_path / "model", fitted, card)
+    return tmp_path / "model"
+
+
+def to_predict(tmp_path, model, channels):
+    source = np.random.default_rng(0).standard_normal((8, 9, 10, channels)).astype(np.float32)
+    write_image(tmp_path / "source.nii", source, AFFINE)
+    write_image(tmp_path / "brain.nii", np.ones((8, 9, 10), np.uint8), AFFINE)
+    return {
+        "model": model,
+        "source": tmp_path / "source.nii",
+        "mask": tmp_path / "brain.nii",
+        "target": "t",
+        "output": tmp_path / "prediction.nii",
+    }
+
+
+def test_a_model_predicts_the_whole_brain(command, tmp_path, model):
+    options = to_predict(tmp_path, model, 15)
+    assert command("predict", options) == (0, "")
+    image, affine = read_image(options["output"])
+    assert image.shape == (8, 9, 10, 15)
+    assert (np.abs(image).sum(axis=-1) > 0).all()
+    np.testing.assert_allclose(affine, AFFINE, rtol=1e-6)
+
+
+def test_an_image_of_another_order_is_refused(command, tmp_path, model):
+    status, error = command("predict", to_predict(tmp_path, model, 28))
+    assert (status, len(error.splitlines())) == (1, 1)
+    assert "source.nii: shape (8, 9, 10, 28), but the model takes 15 coefficients" in error
+
+
+def test_damaged_weights_are_refused(command, tmp_path, model):
+    weights = model / "weights.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    options = to_predict(tmp_path, model, 15)
+    status, error = command("predict", options)
+    assert (status, len(error.splitlines())) == (1, 1)
+    assert "weights.safetensors: does not fit its card" in error
+    assert not options["output"].exists()
+
+
+def test_a_prediction_on_another_grid_is_not_scored(command, tmp_path):
+    image = np.ones((7, 7, 7, 15), np.float32)
+    for name, affine in (("prediction", AFFINE), ("measured", AFFINE + np.eye(4) * 0.1)):
+        nib.save(nib.Nifti1Image(image, affine), tmp_path / f"{name}.nii")
+    labels = dict.fromkeys(("method", "family", "target", "fold", "seed", "subject"), "x")
+    outputs = {"output": tmp_path / "scores.csv", "slice": tmp_path / "slice.npz"}
+    images = {name: tmp_path / f"{name}.nii" for name in ("prediction", "measured")}
+    status, error = command(
+        "evaluate", labels | images | outputs | {"mask": "mask.nii", "manifest": "fold.json"}
+    )
+    assert (status, len(error.splitlines())) == (1, 1)
+    assert "prediction.nii: shape (7, 7, 7, 15) or affine differs" in error
+    assert not outputs["output"].exists()
+
+
+def test_only_what_all_scans_reach_is_scored(command, tmp_path):
+    measured = np.ones((7, 7, 7, 15), np.float32)
+    reached = np.ones((7, 7, 7), np.uint8)
+    reached[5:] = 0
+    prediction = np.where(reached[..., None], measured + 0.5, 0).astype(np.float32)
+    images = {"prediction": prediction, "measured": measured, "mask": reached | 1, "own": reached}
+    for name, image in images.items():
+        write_image(tmp_path / f"{name}.nii", image, AFFINE)
+    manifest = {
+        "lattice": {"core": 7, "minimum_inside": 0.5},
+        "scales": {"t": 1},
+        "normalisation": {"t": STATISTICS},
+    }
+    (tmp_path / "fold.json").write_text(json.dumps(manifest))
+    options = dict.fromkeys(("method", "family", "fold", "seed", "subject"), "x") | {
+        "target": "t",
+        "prediction": tmp_path / "prediction.nii",
+        "measured": tmp_path / "measured.nii",
+        "mask": [tmp_path / "mask.nii", tmp_path / "own.nii"],
+        "manifest": tmp_path / "fold.json",
+        "output": tmp_path / "scores.csv",
+        "slice": tmp_path / "slice.npz",
+    }
+    assert command("evaluate", options) == (0, "")
+    scores = pd.read_csv(tmp_path / "scores.csv").set_index("metric")
+    assert scores.loc["patch_mse", "value"] == pytest.approx(0.25)

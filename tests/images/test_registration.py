@@ -1,0 +1,170 @@
+"""Registration and grids: a known pose is found, and nothing shifts by a fraction of a voxel."""
+
+import numpy as np
+import pytest
+from conftest import ROOT
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.ndimage import gaussian_filter
+from scipy.spatial.transform import Rotation
+
+from harmonization.images.grids import (
+    in_view,
+    points_of_mask,
+    rotate_directions,
+    sample,
+    split_grid,
+    transform_points,
+)
+from harmonization.images.registration import assess, implausible, register, similarity
+from harmonization.phantom.acquisition import acquire
+from harmonization.phantom.people import Person
+from harmonization.plan.phantom import read_parameters
+
+PARAMETERS = read_parameters(ROOT / "config/travelling_heads.yaml")
+
+
+@pytest.mark.parametrize(("target", "voxel"), [("prisma_st", 2.4), ("connectom_sa", 1.2)])
+def test_a_known_pose_is_found_to_half_a_voxel(atlas, target, voxel):
+    person = Person(atlas, PARAMETERS, 2019, "01")
+    source = acquire(person, "ge_st", "scan", [], (20.0, 28.8))
+    moved = acquire(person, target, "scan", [], (20.0, 43.2))
+    for scan in (source, moved):
+        scan.add_noise()
+    found = register(
+        source.signal.mean(axis=-1), source.affine, moved.signal.mean(axis=-1), moved.affine
+    )
+    true = moved.pose @ np.linalg.inv(source.pose)
+    brain = points_of_mask(source.mask, source.affine)
+    error = np.linalg.norm(transform_points(found, brain) - transform_points(true, brain), axis=1)
+    before = np.linalg.norm(brain - transform_points(true, brain), axis=1)
+    assert before.mean() > 1.0
+    assert error.mean() < voxel / 2
+    assert error.max() < 1.2
+
+
+def test_a_slab_of_five_slices_registers(atlas):
+    """Shrunk to a single slice, this one once fitted at a right angle."""
+    person = Person(atlas, PARAMETERS, 2019, "03")
+    source = acquire(person, "ge_st", "scan", [], (20.0, 12.0))
+    moved = acquire(person, "connectom_sa", "scan", [], (20.0, 26.4))
+    found = register(
+        source.signal.mean(axis=-1), source.affine, moved.signal.mean(axis=-1), moved.affine
+    )
+    true = moved.pose @ np.linalg.inv(source.pose)
+    brain = points_of_mask(source.mask, source.affine)
+    error = np.linalg.norm(transform_points(found, brain) - transform_points(true, brain), axis=1)
+    assert error.max() < 2.4
+    quality = assess(
+        source.signal.mean(axis=-1), source.affine, moved.signal.mean(axis=-1), moved.affine, found
+    )
+    assert quality["similarity_after"] > quality["similarity_before"] + 0.1
+    assert implausible(quality) is None
+
+
+@pytest.fixture
+def head(rng):
+    """A smooth image, and its affine."""
+    image = gaussian_filter(rng.standard_normal((20, 22, 18)), 2)
+    return image - image.min(), np.diag([2.4, 2.4, 2.4, 1.0])
+
+
+@pytest.mark.parametrize(
+    ("angles", "scale", "finding"),
+    [
+        ((0, 0, 0), (1, 1, 1), None),
+        ((5, -10, 15), (1.04, 0.97, 1.0), None),
+        ((0, 0, 0), (1.15, 1, 1), "stretches the head by 15%"),
+        ((10, 20, 30), (1, 1, 0.85), "stretches the head by 15%"),
+        ((0, 0, 45), (1, 1, 1), "turns the head by 45 degrees"),
+    ],
+)
+def test_a_transform_no_head_can_undergo_is_told(head, angles, scale, finding):
+    transform = np.eye(4)
+    transform[:3, :3] = Rotation.from_euler("xyz", angles, degrees=True).as_matrix() @ np.diag(
+        scale
+    )
+    quality = assess(*head, *head, transform)
+    if finding is None:
+        quality["similarity_after"] = quality["similarity_before"]
+    assert implausible(quality) == finding
+
+
+def test_a_scan_that_lies_further_off_than_before_did_not_register(head):
+    transform = np.eye(4)
+    transform[0, 3] = 12.0
+    quality = assess(*head, *head, transform)
+    assert quality["shift"] == pytest.approx(12)
+    assert quality["similarity_before"] == pytest.approx(2)
+    assert implausible(quality).startswith("makes the scans less alike (similarity 2.000 before")
+    there = transform.copy()
+    there[:3, 3] += head[1][:3, :3] @ head[0].shape
+    assert assess(*head, *head, there)["similarity_after"] == 1.0
+
+
+def test_similarity_knows_what_two_images_share(head, rng):
+    image, affine = head
+    noise = rng.standard_normal(image.shape)
+    same = similarity(image, affine, -3 * image, affine, np.eye(4))
+    other = similarity(image, affine, noise, affine, np.eye(4))
+    between = similarity(image, affine, image + 0.05 * noise, affine, np.eye(4))
+    assert same > 1.6  # another contrast is no other head
+    assert other < 1.06
+    assert other < between < same
+
+
+def test_directions_turn_with_the_head_and_ignore_scale():
+    rotation = Rotation.from_euler("xyz", [10, 20, 30], degrees=True).as_matrix()
+    transform = np.eye(4)
+    transform[:3, :3] = rotation @ np.diag([1.1, 0.9, 1.05])
+    in_head = np.eye(3)
+    in_scanner = in_head @ rotation.T
+    np.testing.assert_allclose(rotate_directions(in_scanner, transform), in_head, atol=0.1)
+    np.testing.assert_allclose(np.linalg.norm(rotate_directions(in_scanner, transform), axis=1), 1)
+
+
+@given(
+    ramp=st.tuples(*[st.floats(-3, 3)] * 3),
+    voxel=st.floats(0.5, 3),
+    turn=st.tuples(*[st.floats(-180, 180)] * 3),
+)
+@settings(max_examples=25, deadline=None)
+def test_a_linear_ramp_survives_the_split(ramp, voxel, turn):
+    """In any orientation, the split voxels lie where a pixel shuffle puts them."""
+    affine = np.eye(4)
+    affine[:3, :3] = Rotation.from_euler("xyz", turn, degrees=True).as_matrix() * voxel
+    affine[:3, 3] = [5, -7, 3]
+    shape = (5, 6, 7)
+
+    def values(shape, affine):
+        return (points_of_mask(np.ones(shape), affine) @ np.array(ramp)).reshape(shape)
+
+    fine_shape, fine_affine = split_grid(shape, affine, 2)
+    assert fine_shape == (10, 12, 14)
+    fine = values(fine_shape, fine_affine)
+    # The mean of the 2^3 parts of a voxel is the voxel.
+    parts = fine.reshape(5, 2, 6, 2, 7, 2).mean(axis=(1, 3, 5))
+    np.testing.assert_allclose(parts, values(shape, affine), atol=1e-9)
+    # The first part lies at index -0.25 of the old grid.
+    index = np.linalg.inv(affine) @ fine_affine @ [0, 0, 0, 1]
+    np.testing.assert_allclose(index[:3], -0.25, atol=1e-9)
+
+
+def test_split_by_one_is_the_grid_itself():
+    affine = np.diag([2.0, 2, 3, 1])
+    shape, same = split_grid((3, 4, 5), affine, 1)
+    assert shape == (3, 4, 5)
+    np.testing.assert_array_equal(same, affine)
+
+
+def test_sampling_at_voxel_centres_changes_nothing(rng):
+    image, affine = rng.standard_normal((4, 5, 6)), np.diag([2.4, 2.4, 2.4, 1])
+    points = points_of_mask(np.ones(image.shape), affine)
+    for order in (0, 1):
+        np.testing.assert_allclose(sample(image, affine, points, order), image.ravel(), atol=1e-9)
+
+
+def test_the_field_of_view_ends_at_the_outer_voxel_centres():
+    affine = np.diag([2.0, 2.0, 2.0, 1])
+    points = np.array([[0, 0, 0], [6, 8, 10], [-0.1, 0, 0], [6.1, 0, 0]], dtype=float)
+    assert in_view((4, 5, 6), affine, points).tolist() == [True, True, False, False]

@@ -1,0 +1,110 @@
+"""The lattice: every voxel once, and patch and volume are the same thing."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from harmonization.learning.lattice import BORDER, Lattice, pad_source, pad_target
+from harmonization.learning.network import Task
+from harmonization.learning.patches import gather, patch_mse
+from harmonization.networks.espcn import Espcn
+from harmonization.report.scores import Scoring
+
+SHAPES = st.tuples(*[st.integers(3, 20)] * 3)
+
+
+@given(shape=SHAPES, scale=st.sampled_from([1, 2]), seed=st.integers(0, 99))
+@settings(max_examples=40, deadline=None)
+def test_each_voxel_of_the_mask_lies_in_one_core(shape, scale, seed):
+    lattice = Lattice()
+    fine = tuple(n * scale for n in shape)
+    label = np.arange(1, np.prod(fine) + 1).reshape(fine)
+    cores = lattice.blocks(label, scale)
+    found = cores[cores > 0]
+    assert sorted(found) == label.ravel().tolist()
+    mask = np.random.default_rng(seed).random(fine) < 0.5
+    touched = lattice.touched(mask, scale)
+    assert lattice.blocks(mask, scale)[touched].sum() == mask.sum()
+    assert not (lattice.counted(mask, scale) & ~touched).any()
+
+
+@given(shape=SHAPES, scale=st.sampled_from([1, 2]))
+@settings(max_examples=20, deadline=None)
+def test_each_voxel_of_the_mask_is_scored_once(shape, scale):
+    """Adding 1 to the error of any voxel in a core that counts adds exactly its share."""
+    rng = np.random.default_rng(sum(shape))
+    fine = tuple(n * scale for n in shape)
+    mask = rng.random(fine) < 0.8
+    lattice = Lattice()
+    counted = lattice.counted(mask, scale)
+    if not counted.any():
+        return
+    scoring = Scoring(mask, lattice, scale, {"mean": [0.0], "std": [1.0]})
+    # An error of 1 everywhere in the mask is a patch MSE of exactly 1: no voxel twice, none left.
+    assert scoring.patch_mse(np.ones(fine)) == pytest.approx(1)
+    assert scoring.patch_mse(np.where(mask, 0.0, 1e9)) == 0
+    share = np.zeros(fine)
+    voxel = tuple(np.argwhere(mask)[rng.integers(mask.sum())])
+    share[voxel] = 1
+    core = tuple(v // (lattice.core * scale) for v in voxel)
+    inside = lattice.blocks(mask, scale)[core].sum()
+    expected = 1 / inside / counted.sum() if counted[core] else 0
+    assert scoring.patch_mse(share) == pytest.approx(expected)
+
+
+def test_a_core_counts_from_half_of_its_voxels_in_the_mask():
+    mask = np.zeros((7, 7, 14), dtype=bool)
+    mask.reshape(-1, 14)[:24, :7] = True  # 24 of 49 columns: 49 % of the first core
+    mask.reshape(-1, 14)[:25, 7:] = True  # 51 % of the second
+    assert Lattice().counted(mask).ravel().tolist() == [False, True]
+    assert Lattice(minimum_inside=0.4).counted(mask).all()
+
+
+def test_gathered_windows_are_cuts_of_the_padded_image(rng):
+    lattice = Lattice()
+    image = rng.standard_normal((10, 15, 8, 3)).astype(np.float32)
+    padded = pad_source(image, lattice)
+    patches = torch.tensor([[0, 1, 2, 1], [0, 0, 0, 0]])
+    windows = gather(torch.from_numpy(padded)[None], patches, lattice.core, lattice.window)
+    assert windows.shape == (2, 3, 11, 11, 11)
+    assert windows.is_contiguous(memory_format=torch.channels_last_3d)
+    np.testing.assert_array_equal(
+        windows[0].numpy(), padded[7:18, 14:25, 7:18].transpose(3, 0, 1, 2)
+    )
+    # The core of the first window is the first core of the image.
+    core = windows[1, :, BORDER : BORDER + 7, BORDER : BORDER + 7, BORDER : BORDER + 7]
+    np.testing.assert_array_equal(core.numpy(), image[:7, :7, :7].transpose(3, 0, 1, 2))
+
+
+def test_tiling_equals_one_pass_over_the_whole_image(rng):
+    """A fully convolutional network gives the same core by core as at once."""
+    lattice = Lattice()
+    image = rng.standard_normal((14, 7, 14, 4)).astype(np.float32)
+    padded = torch.from_numpy(pad_source(image, lattice))[None]
+    network = Espcn(Task(4, {"t": 2}, "t", 0)).eval()
+    with torch.no_grad():
+        whole = network(padded.permute(0, 4, 1, 2, 3))["t"]
+        for core in np.argwhere(np.ones(lattice.shape(image.shape))):
+            patch = torch.tensor([[0, *core]])
+            window = gather(padded, patch, lattice.core, lattice.window)
+            x, y, z = (core * 14).tolist()
+            expected = whole[:, :, x : x + 14, y : y + 14, z : z + 14]
+            torch.testing.assert_close(network(window)["t"], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_loss_and_score_are_the_same_number(rng):
+    lattice = Lattice()
+    shape = (16, 20, 14)
+    mask = rng.random(shape) < 0.7
+    prediction, target = rng.standard_normal((2, *shape, 5)).astype(np.float32)
+    scoring = Scoring(mask, lattice, 2, {"mean": [0.0] * 5, "std": [1.0] * 5})
+    scored = scoring.patch_mse(((prediction - target) ** 2).mean(axis=-1))
+
+    cores = torch.from_numpy(np.insert(np.argwhere(lattice.counted(mask, 2)), 0, 0, axis=1))
+    cut = [
+        gather(torch.from_numpy(pad_target(v, lattice, 2))[None], cores, 14, 14)
+        for v in (prediction, target, mask[..., None].astype(np.float32))
+    ]
+    assert patch_mse(*cut).mean().item() == pytest.approx(scored, rel=1e-5)

@@ -1,0 +1,210 @@
+"""The networks: sizes that are published, starts that are exact."""
+
+import copy
+import json
+from dataclasses import asdict
+
+import pytest
+import torch
+from conftest import EMBEDDED, ROOT, make_patch_data
+
+from harmonization.learning.layers import (
+    count_parameters,
+    pixel_shuffle,
+    pixel_unshuffle,
+    upsample,
+)
+from harmonization.learning.models import Specification, build
+from harmonization.learning.network import Network, Task
+from harmonization.learning.patches import patch_mse
+from harmonization.networks.diqt import Diqt
+from harmonization.networks.espcn import Espcn
+from harmonization.networks.multi_stage import MultiStage
+from harmonization.networks.noise import Noise
+from harmonization.plan.configuration import merge
+from harmonization.plan.methods import WINGS, Method, method_files, read_methods, with_components
+from harmonization.plan.plugins import plugin_names
+
+SCALES = {"a": 1, "b": 1, "c": 2}
+METHODS = read_methods(
+    merge(EMBEDDED, {"methods": sorted(method_files(ROOT / "config/methods"))}), ROOT
+)
+NETWORKS = {name: method for name, method in METHODS.items() if method.wing == "networks"}
+
+
+def task(target="t", r=1, channels=28, seed=0):
+    return Task(channels, {target: r}, target, seed)
+
+
+def single_networks(channels=4, kind=Espcn, **settings):
+    return {f"single-{p}": kind(task(p, r, channels), **settings).eval() for p, r in SCALES.items()}
+
+
+def msp(target, singles, **settings):
+    options = {"width": 8, "first_stage_weight": 1.0} | settings
+    network = MultiStage(Task(4, SCALES, target, 0), copy.deepcopy(singles), **options)
+    network.initialise_from(singles)
+    return network.eval()
+
+
+@pytest.mark.parametrize(
+    ("network", "published"),
+    [
+        (Espcn(task()), 118_578),
+        (Espcn(task(r=2)), 647_974),
+        (Diqt(task(), blocks=4), 895_458),
+        (Diqt(task(r=2), blocks=4), 1_424_854),
+    ],
+    ids=["espcn r=1", "espcn r=2", "diqt r=1", "diqt r=2"],
+)
+def test_numbers_of_parameters(network, published):
+    assert count_parameters(network) == published
+
+
+def specification_of(method: Method, target: str | None, channels: int = 4) -> Specification:
+    """Specification of a method's model, components included, as `fit` writes it."""
+    components, read = {}, set(SCALES) if target is None else {target}
+    for component in method.builds_on:
+        other = METHODS[component.method]
+        for name in [target] if component.target == "own" else SCALES:
+            components[f"{other.name}-{name}-0"] = specification_of(other, name, channels)
+            read.add(name)
+    scales = {name: r for name, r in SCALES.items() if name in read}
+    return Specification(
+        method.wing, method.plugin, method.settings, Task(channels, scales, target, 1), components
+    )
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("target", SCALES)
+def test_every_network_maps_a_window_to_its_core(name, target):
+    method = NETWORKS[name]
+    model = build(specification_of(method, None if method.fits == "all" else target))
+    assert isinstance(model.network, Network)
+    with torch.no_grad():
+        predictions = model.network(torch.randn(3, 4, 11, 11, 11))
+    assert list(predictions) == (list(SCALES) if method.fits == "all" else [target])
+    for platform, prediction in predictions.items():
+        edge = 7 * SCALES[platform]
+        assert prediction.shape == (3, 4, edge, edge, edge)
+
+
+def test_every_plugin_serves_a_method():
+    """A file in a wing that no method uses would never be tested."""
+    used = {m.plugin for method in METHODS.values() for m in with_components(method, METHODS)}
+    for wing in WINGS.values():
+        assert set(plugin_names(wing)) <= used
+
+
+@pytest.mark.parametrize("target", list(SCALES))
+@pytest.mark.parametrize(
+    ("kind", "settings"), [(Espcn, {}), (Diqt, {"blocks": 1})], ids=["espcn", "diqt"]
+)
+def test_msp_starts_as_its_single_network_bit_for_bit(target, kind, settings):
+    singles = single_networks(kind=kind, **settings)
+    x = torch.randn(2, 4, 11, 11, 11)
+    with torch.no_grad():
+        assert torch.equal(msp(target, singles)(x)[target], singles[f"single-{target}"](x)[target])
+
+
+def test_msp_takes_two_components_of_the_same_target():
+    """The first of the target's own is the one to refine; the other is a branch."""
+    singles = {"first": Espcn(task("a", 1, 4)), "second": Espcn(task("a", 1, 4))}
+    network = MultiStage(
+        Task(4, {"a": 1}, "a", 0), copy.deepcopy(singles), width=8, first_stage_weight=1.0
+    )
+    network.initialise_from(singles)
+    x = torch.randn(1, 4, 11, 11, 11)
+    assert list(network.branches) == ["second"]
+    assert torch.equal(network(x)["a"], singles["first"](x)["a"])
+    assert not torch.equal(network(x)["a"], singles["second"](x)["a"])
+    _, losses = network.training_outputs(x)
+    assert [platform for platform, _, _ in losses] == ["a", "a"]
+
+
+def test_msp_learns_at_once_through_the_additional_networks():
+    network = msp("a", single_networks())
+    data = make_patch_data(channels=4)
+    windows, cores = data.batch(torch.arange(4))
+    predictions, _ = network.training_outputs(windows)
+    patch_mse(predictions["a"], *cores["a"]).mean().backward()
+    for branch in network.branches.values():
+        assert branch[-1].conv.weight.grad.abs().max() > 0
+
+
+def test_msp_asks_for_the_first_stage_of_every_platform():
+    network = msp("b", single_networks(), first_stage_weight=0.5)
+    predictions, losses = network.training_outputs(torch.randn(1, 4, 11, 11, 11))
+    assert list(predictions) == ["b"]
+    assert [(platform, weight) for platform, _, weight in losses] == [(p, 0.5) for p in SCALES]
+    assert losses[2][1].shape[-1] == 14
+
+
+def test_msp_asks_for_nothing_of_frozen_networks_and_predicts_the_same():
+    network = msp("b", single_networks())
+    x = torch.randn(1, 4, 11, 11, 11)
+    free, _ = network.training_outputs(x)
+    network.first_stage.requires_grad_(False)
+    frozen, losses = network.training_outputs(x)
+    assert losses == []
+    assert torch.equal(frozen["b"], free["b"])
+    assert torch.equal(network(x)["b"], free["b"])
+
+
+def test_the_report_of_msp_tells_how_much_each_component_contributes():
+    scales = {"a": 1, "b": 2}
+    singles = {p: Espcn(task(p, r, 3)) for p, r in scales.items()}
+    network = MultiStage(Task(3, scales, "a", 0), singles, width=8, first_stage_weight=1.0)
+    data = make_patch_data(scales=scales)
+    assert network.report(data) == {"contributions": {"a": 1.0, "b": 0.0}}
+    with torch.no_grad():
+        # Constant outputs: 4 of its own and 3 of the other make 7.
+        for conv, value in (
+            (network.first_stage["a"].output.conv, 2),
+            (network.branches["b"][-1].conv, 3),
+        ):
+            conv.weight.zero_()
+            conv.bias.fill_(value)
+        network.weights["a"].fill_(2)
+    assert network.report(data)["contributions"] == pytest.approx({"a": 4 / 7, "b": 3 / 7})
+
+
+def test_diqt_starts_as_the_espcn_it_is_initialised_from():
+    espcn = Espcn(task(r=2, channels=4)).eval()
+    diqt = Diqt(task(r=2, channels=4), blocks=2)
+    diqt.initialise_from({"espcn-t-0": espcn})
+    x = torch.randn(2, 4, 11, 11, 11)
+    with torch.no_grad():
+        assert torch.equal(diqt.eval()(x)["t"], espcn(x)["t"])
+
+
+def test_pixel_shuffle_keeps_space_and_is_undone():
+    x = torch.randn(2, 3 * 8, 4, 5, 6)
+    shuffled = pixel_shuffle(x, 2)
+    assert shuffled.shape == (2, 3, 8, 10, 12)
+    assert torch.equal(pixel_unshuffle(shuffled, 2), x)
+    # The r^3 values of a channel become the r^3 parts of its voxel.
+    assert torch.equal(shuffled[0, 1, 2:4, 4:6, 6:8].flatten(), x[0, 8:16, 1, 2, 3])
+
+
+def test_identity_interpolates_at_the_centres_of_the_split():
+    ramp = torch.arange(11.0).view(1, 1, 11, 1, 1).expand(1, 1, 11, 11, 11)
+    fine = upsample(ramp, 2)[0, 0, :, 0, 0]
+    # Core voxel 2 splits at 1.75 and 2.25.
+    torch.testing.assert_close(fine, torch.arange(14) / 2 + 1.75)
+    assert torch.equal(upsample(ramp, 1), ramp[:, :, 2:-2, 2:-2, 2:-2])
+
+
+def test_noise_repeats_with_its_seed():
+    x = torch.zeros(1, 4, 11, 11, 11)
+    first, again, other = (Noise(task(seed=seed))(x)["t"] for seed in (5, 5, 6))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+
+
+def test_a_specification_rebuilds_the_same_structure():
+    first = specification_of(METHODS["msp_diqt"], "c")
+    again = Specification.from_json(json.loads(json.dumps(asdict(first))))
+    assert again == first
+    shapes = [{k: v.shape for k, v in build(s).arrays().items()} for s in (first, again)]
+    assert shapes[0] == shapes[1]

@@ -1,0 +1,419 @@
+"""The digital travelling heads: deterministic, plausible, and themselves between platforms."""
+
+import copy
+
+import numpy as np
+import pytest
+import yaml
+from conftest import ROOT
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from harmonization.files import InputError
+from harmonization.phantom.acquisition import acquire, gradient_scheme, scan_grid
+from harmonization.phantom.atlas import POPULATIONS, draw_bundle, region_names
+from harmonization.phantom.checks import (
+    b_range,
+    check_person,
+    differences,
+    equal_protocols,
+    examine,
+)
+from harmonization.phantom.effects import EFFECTS, with_effects
+from harmonization.phantom.fields import VectorField
+from harmonization.phantom.people import LESION, Person
+from harmonization.phantom.scanner import (
+    Apodisation,
+    Scanner,
+    add_rician_noise,
+    half_range,
+    readout,
+)
+from harmonization.phantom.signal import dispersed
+from harmonization.plan.phantom import check_phantom, read_parameters
+
+FILE = ROOT / "config/travelling_heads.yaml"
+PARAMETERS = read_parameters(FILE)
+RESPONSE = yaml.safe_load((ROOT / "config/config.yaml").read_text())["spherical_harmonics"][
+    "response"
+]
+SLAB = (20.0, 9.6)
+EQUAL = ["ge_st", "prisma_st", "connectom_st"]
+
+
+@pytest.fixture(scope="module")
+def person(atlas):
+    return Person(atlas, PARAMETERS, 2019, "01")
+
+
+def scanned(atlas, effects=EFFECTS, platform="prisma_st", session="scan", seed=2019, name="01"):
+    person = Person(atlas, with_effects(PARAMETERS, effects), seed, name)
+    scan = acquire(person, platform, session, [1200], SLAB)
+    scan.add_noise()
+    return scan
+
+
+@pytest.fixture(scope="module")
+def scan(atlas):
+    return scanned(atlas)
+
+
+# --- Reproducible, and different where it should be
+
+
+def test_the_same_names_give_the_same_bytes(atlas, scan):
+    again = scanned(atlas)
+    assert again.signal.tobytes() == scan.signal.tobytes()
+    assert again.regions.tobytes() == scan.regions.tobytes()
+
+
+@pytest.mark.parametrize("change", [{"seed": 2020}, {"name": "02"}, {"session": "rescan"}])
+def test_another_seed_person_or_session_gives_another_scan(atlas, scan, change):
+    other = scanned(atlas, **change)
+    assert not np.array_equal(other.signal, scan.signal)
+    assert not np.allclose(other.pose, scan.pose)
+
+
+def test_people_differ_but_the_scanner_does_not(atlas, scan):
+    other = scanned(atlas, seed=7, name="02")
+    np.testing.assert_array_equal(other.directions, scan.directions)
+    assert (other.tissue != scan.tissue).mean() > 0.05
+
+
+def test_without_any_effect_platforms_of_equal_protocol_see_the_same(atlas):
+    first, *others = (scanned(atlas, [], platform).signal for platform in EQUAL)
+    assert first.max() > 0.5
+    for other in others:
+        np.testing.assert_array_equal(other, first)
+
+
+@pytest.mark.parametrize("effect", EFFECTS)
+def test_each_effect_alone_changes_a_scan(atlas, effect):
+    # Only the sa protocols have an echo time of their own and parallel imaging, which acts on
+    # noise alone.
+    platform = "connectom_sa" if effect in ("echo_time", "acceleration") else "connectom_st"
+    others = ["noise"] if effect == "acceleration" else []
+    with_it, without = (scanned(atlas, [*others, *extra], platform) for extra in ([effect], []))
+    assert not np.allclose(with_it.signal, without.signal, atol=1e-4)
+
+
+def test_the_switches_are_those_of_the_configuration():
+    schema = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())
+    assert schema["properties"]["dataset"]["properties"]["effects"]["items"]["enum"] == list(
+        EFFECTS
+    )
+    assert with_effects(PARAMETERS, list(EFFECTS)) == PARAMETERS
+
+
+# --- Plausible: docs/phantom.md shows the same checks for a whole head
+
+
+@pytest.fixture(scope="module")
+def checks(atlas, person):
+    slab = (20.0, 14.4)
+    scans = [examine(person, platform, 1200, slab) for platform in PARAMETERS["platforms"]]
+    only_noise = Person(atlas, with_effects(PARAMETERS, ["noise"]), 2019, "01")
+    without = [examine(only_noise, platform, 1200, slab) for platform in EQUAL]
+    return check_person(person, scans, without, RESPONSE)
+
+
+def test_all_checks_of_plausibility_pass(checks):
+    failed = [check for check in checks if not check.passed]
+    assert not failed
+    assert len(checks) == 1 + 5 * len(PARAMETERS["platforms"]) + 4
+
+
+def test_a_broken_phantom_fails_its_checks(atlas):
+    """White matter without direction, CSF as slow as tissue, scanners with no effect at all."""
+    broken = copy.deepcopy(PARAMETERS)
+    broken["tissue"] |= {"dispersion": 70.0, "csf_diffusivity": 1.0e-3}
+    person = Person(atlas, broken, 2019, "01")
+    scans = [examine(person, platform, 1200, SLAB) for platform in ("prisma_st", "connectom_st")]
+    ideal = Person(atlas, with_effects(broken, []), 2019, "01")
+    same = [examine(ideal, platform, 1200, SLAB) for platform in ("prisma_st", "connectom_st")]
+    failed = {
+        check.name for check in check_person(person, scans, same, RESPONSE) if not check.passed
+    }
+    assert {"white matter FA", "CSF MD, 1e-3 mm2/s"} <= failed
+    assert dict(differences(*same)) == {"FA": 0.0, "MD": 0.0}
+    assert not b_range(ideal, same[0], wanted=0.03).passed
+
+
+def test_equal_protocols_are_found():
+    assert equal_protocols(PARAMETERS, "ge_st") == EQUAL
+    assert equal_protocols(PARAMETERS, "prisma_sa") == ["prisma_sa"]
+
+
+# --- Anatomy
+
+
+def test_bundles_run_where_anatomy_has_them(atlas):
+    places = {
+        "corpus callosum, midline": ([0, -8, 26], [1, 0, 0], "commissural"),
+        "internal capsule": ([25, -15, 10], [0, 0, 1], "projection"),
+        "cingulum": ([-9, -8, 37], [0, 1, 0], "association"),
+    }
+    for name, (place, axis, population) in places.items():
+        directions, shares = atlas.fibres_at(np.array([place], dtype=float))
+        assert POPULATIONS[shares[0].argmax()] == population, name
+        assert abs(directions[0, shares[0].argmax()] @ axis) > 0.85, name
+
+
+def test_fibres_fan_out_where_a_bundle_widens():
+    bundle = {"points": [[0, 0, 0], [0, 0, 20], [0, 0, 40]], "radii": [5, 10, 15]}
+    points = np.array([[-6.0, 0, 20], [0, 0, 20], [6, 0, 20], [90, 0, 20]])
+    near, weight, direction = draw_bundle(bundle, points)
+    assert near.tolist() == [0, 1, 2]
+    assert weight[1] == pytest.approx(1.0, abs=1e-3)
+    assert direction[0, 0] < -0.1
+    assert direction[2, 0] > 0.1
+    np.testing.assert_allclose(direction[1], [0, 0, 1], atol=1e-6)
+
+
+def test_radial_fibres_point_from_ventricles_to_cortex(atlas):
+    for side in (-1, 1):
+        outwards = atlas.radial_at(np.array([[side * 48.0, -20.0, 20.0]]))[0]
+        assert outwards @ [side, 0, 0] > 0.5
+
+
+def test_fractions_and_directions_are_normalised(atlas):
+    points = atlas.brain_points(6.0)
+    white = points[atlas.fractions(points)[0] > 0]
+    directions, shares = atlas.fibres_at(white)
+    np.testing.assert_allclose(shares.sum(axis=1), 1, rtol=1e-4)
+    length = np.linalg.norm(directions, axis=2)
+    np.testing.assert_allclose(length[shares > 0], 1, rtol=1e-4)
+    assert (shares[shares > 0] > 0).all()
+
+
+def test_an_atlas_survives_its_file(atlas, tmp_path):
+    atlas.save(tmp_path / "atlas.npz")
+    again = type(atlas).load(tmp_path / "atlas.npz")
+    for name, values in vars(atlas).items():
+        np.testing.assert_array_equal(vars(again)[name], values)
+
+
+# --- People
+
+
+def test_warps_keep_the_order_of_tissue(person):
+    jacobian = np.eye(3) + np.moveaxis(person.warp.jacobian.values.reshape(3, 3, -1), -1, 0)
+    assert np.linalg.det(jacobian).min() > 0
+    rms = np.sqrt((person.warp.values**2).sum(axis=0).mean())
+    assert rms == pytest.approx(PARAMETERS["people"]["warp_rms"], rel=0.2)
+
+
+def test_fibres_turn_with_the_warp(person):
+    """A step along a fibre in the person is a step along it in the atlas."""
+    points = np.argwhere(np.ones((9, 9, 3))) * 8.0 + [-36, -50, 12]
+    tissue = person.tissue(points)
+    points = points[tissue.brain][tissue.white > 0]
+    population = tissue.fibre_fractions.argmax(axis=1)
+    fibre = tissue.fibres[np.arange(len(points)), population]
+    step = 0.1
+    moved = person.to_atlas(points + step * fibre) - person.to_atlas(points - step * fibre)
+    moved /= np.linalg.norm(moved, axis=1, keepdims=True)
+    wanted, _ = person.atlas.fibres_at(person.to_atlas(points))
+    cosine = np.abs((moved * wanted[np.arange(len(points)), population]).sum(axis=1))
+    # Derivatives of the warp are those of its nodes, so some degrees are lost between them.
+    assert np.quantile(cosine, 0.05) > np.cos(np.radians(10))
+
+
+def test_only_the_named_people_have_a_lesion(atlas, person, scan):
+    lesion = scan.tissue == LESION
+    assert 20 < lesion.sum() < 400
+    regions = region_names(PARAMETERS["bundles"])
+    assert set(scan.regions[lesion]) == {len(regions) + 1}
+    assert not (scanned(atlas, name="02").tissue == LESION).any()
+
+    healthy = copy.deepcopy(PARAMETERS)
+    healthy["lesion"]["subjects"] = []
+    without = acquire(Person(atlas, healthy, 2019, "01"), "prisma_st", "scan", [1200], SLAB)
+    sick = acquire(person, "prisma_st", "scan", [1200], SLAB)
+    changed = np.abs(sick.signal - without.signal).max(axis=-1) > 0.02
+    assert changed[lesion].mean() > 0.9
+    # Nothing changes beyond the lesion but what point spread and ringing carry there.
+    assert changed[~lesion].mean() < 0.01
+
+
+# --- Signal
+
+
+@given(
+    q=st.floats(0, 5),
+    angle=st.floats(0, 90),
+    spread=st.floats(0, 20),
+)
+@settings(max_examples=25, deadline=None)
+def test_dispersion_is_the_mean_over_tilted_sticks(q, angle, spread):
+    rng = np.random.default_rng(0)
+    tilts = rng.normal(0, np.radians(spread), (20000, 2))
+    sticks = np.c_[tilts, np.ones(len(tilts))]
+    sticks /= np.linalg.norm(sticks, axis=1, keepdims=True)
+    gradient = np.array([np.sin(np.radians(angle)), 0, np.cos(np.radians(angle))])
+    sampled = np.exp(-q * (sticks @ gradient) ** 2).mean()
+    closed = dispersed(np.array(q), np.cos(np.radians(angle)) ** 2, np.radians(spread) ** 2)
+    assert closed == pytest.approx(sampled, abs=0.03)
+
+
+def test_echo_time_changes_the_mixture_even_after_dividing_by_b0(atlas):
+    means = {}
+    for te in (68, 89):
+        parameters = with_effects(PARAMETERS, [])
+        parameters["platforms"]["ge_st"]["te"] = te
+        scan = acquire(Person(atlas, parameters, 2019, "01"), "ge_st", "scan", [1200], SLAB)
+        white = scan.tissue == 1
+        means[te] = (
+            scan.signal[white][:, scan.bvals > 0].mean(axis=1) / scan.signal[white][:, 0]
+        ).mean()
+    assert abs(means[68] / means[89] - 1) > 0.005
+
+
+def test_grey_matter_is_slightly_anisotropic_across_the_cortex(atlas):
+    person = Person(atlas, with_effects(PARAMETERS, []), 2019, "02")
+    fa = examine(person, "prisma_st", 1200, SLAB)
+    grey = fa.fa[fa.scan.tissue == 2]
+    assert 0.05 < np.median(grey) < 0.25
+
+
+# --- Scanner
+
+
+def test_a_readout_keeps_what_is_smooth_and_rings_at_edges():
+    voxels, points = 40, 100
+    ideal = readout(voxels, points, Apodisation(0.0, 0.0))
+    place = (np.arange(points) + 0.5) / points
+    wave = np.cos(2 * np.pi * 5 * place + 1)
+    sampled = np.cos(2 * np.pi * 5 * (np.arange(voxels) + 0.5) / voxels + 1)
+    np.testing.assert_allclose(ideal @ wave, sampled, atol=1e-5)
+    # What no voxel can hold is left out, not folded back.
+    np.testing.assert_allclose(ideal @ np.cos(2 * np.pi * 30 * place), 0, atol=1e-5)
+    edge = ideal @ (place > 0.52)
+    assert edge.max() > 1.03
+
+
+@pytest.mark.parametrize("width", [1.0, 1.1, 1.2, 1.3])
+def test_the_point_spread_has_the_width_of_the_table(width):
+    apodisation = Apodisation.of_width(width, decay=0.4)
+    voxels, points = 60, 6000
+    spread = readout(voxels, points, apodisation)[30]
+    wide = np.flatnonzero(spread > spread.max() / 2)
+    measured = (wide[-1] - wide[0] + 1) / (points / voxels)
+    ideal = readout(voxels, points, Apodisation(0.0, 0.0))[30]
+    ideal_wide = np.flatnonzero(ideal > ideal.max() / 2)
+    assert measured / ((ideal_wide[-1] - ideal_wide[0] + 1) / (points / voxels)) == pytest.approx(
+        width, rel=0.02
+    )
+    assert spread.sum() == pytest.approx(1, abs=1e-4)
+
+
+def test_a_readout_that_decays_too_long_is_refused():
+    with pytest.raises(InputError, match="give a shorter readout"):
+        Apodisation.of_width(1.1, decay=3.0)
+
+
+def test_receive_bias_is_as_large_as_the_table_says(atlas):
+    scanner = Scanner("connectom", PARAMETERS, atlas)
+    sensitivity = scanner.receive_at(atlas.brain_points(5.0))
+    assert half_range(sensitivity) == pytest.approx(0.30, rel=0.05)
+    assert sensitivity.mean() == pytest.approx(1.0, abs=0.03)
+    biased, plain = (scanned(atlas, effects, "connectom_st") for effects in (["receive_bias"], []))
+    grid = scan_grid(PARAMETERS["acquisition"], 2.4, SLAB)
+    wanted = scanner.receive_at(grid.voxel_points(1)).reshape(grid.shape[:2])
+    inside = plain.tissue[:, :, 1] == 1
+    ratio = biased.signal[:, :, 1, 0] / np.maximum(plain.signal[:, :, 1, 0], 1e-6)
+    np.testing.assert_allclose(ratio[inside], wanted[inside], rtol=0.05)
+
+
+def test_noise_is_amplified_in_the_middle_only_where_imaging_is_parallel(atlas, scan):
+    brain = scan.mask > 0
+    assert np.ptp(scan.sigma[brain]) == pytest.approx(0, abs=1e-7)
+    fast = scanned(atlas, platform="prisma_sa")
+    brain = fast.mask > 0
+    middle = tuple(n // 2 for n in brain.shape)
+    assert fast.sigma[middle] == pytest.approx(fast.sigma[brain].max(), rel=0.02)
+    assert fast.sigma[brain].min() < 0.9 * fast.sigma[middle]
+
+
+def test_the_noise_is_rician(rng):
+    magnitude = add_rician_noise(np.zeros((200, 200, 4, 1), np.float32), 2.0, rng)
+    # With no signal, Rician noise is Rayleigh distributed: mean sigma * sqrt(pi / 2).
+    assert magnitude.mean() == pytest.approx(2.0 * np.sqrt(np.pi / 2), rel=0.01)
+
+
+def test_a_scan_ends_at_the_rim_of_the_brain(scan):
+    outside = scan.signal[..., 0] == 0
+    assert not outside[scan.tissue > 0].any()
+    assert outside.mean() > 0.3
+
+
+# --- Grids, directions, parameters
+
+
+def test_a_field_interpolates_linearly():
+    shape = (12, 13, 14)
+    x = np.arange(12)[:, None, None] * np.ones(shape)
+    field = VectorField(np.stack([x]), spacing=2.0, origin=(0.0, 0.0, 0.0))
+    np.testing.assert_allclose(field(np.array([[5.0, 3.0, 7.0]])), [[2.5]])
+    np.testing.assert_allclose(
+        field.jacobian(np.array([[5.0, 3.0, 7.0]])), [[0.5, 0, 0]], atol=1e-9
+    )
+
+
+@pytest.mark.parametrize("voxel", [1.2, 1.5, 2.4])
+def test_fine_points_fill_the_voxels_evenly(voxel):
+    grid = scan_grid(PARAMETERS["acquisition"], voxel, SLAB)
+    points, voxels = grid.slice_points(2), grid.voxel_points(2)
+    np.testing.assert_allclose(points.mean(axis=0), voxels.mean(axis=0), atol=1e-9)
+    fine = grid.fine_shape
+    assert len(points) == grid.slice_parts * fine[0] * fine[1]
+    assert all(n * voxel / m <= 1.2 + 1e-9 for n, m in zip(grid.shape, fine, strict=False))
+
+
+def test_directions_are_unit_and_spread():
+    bvals, directions = gradient_scheme({1200: 30}, 4)
+    assert bvals.tolist() == [0.0] * 4 + [1200.0] * 30
+    weighted = directions[4:]
+    np.testing.assert_allclose(np.linalg.norm(weighted, axis=1), 1)
+    angles = np.degrees(np.arccos(np.clip(np.abs(weighted @ weighted.T), 0, 1)))
+    assert angles[~np.eye(30, dtype=bool)].min() > 18
+
+
+@pytest.mark.parametrize(
+    ("where", "value", "message"),
+    [
+        (("tissue", "csf_difusivity"), 3e-3, "did you mean 'csf_diffusivity'"),
+        (("scanners", "ge", "receive_bias"), "much", "scanners.ge.receive_bias"),
+        (("platforms", "ge_st", "scanner"), "gee", "did you mean 'ge'"),
+        (("bundles", "genu", "radii"), [5, 5, 5], "bundles.genu: 5 points and 3 radii"),
+    ],
+)
+def test_a_wrong_parameter_is_named(tmp_path, where, value, message):
+    changed = yaml.safe_load(FILE.read_text())
+    section = changed
+    for key in where[:-1]:
+        section = section[key]
+    section[where[-1]] = value
+    path = tmp_path / "heads.yaml"
+    path.write_text(yaml.safe_dump(changed))
+    with pytest.raises(InputError, match=message) as error:
+        read_parameters(path)
+    assert "heads.yaml" in str(error.value)
+
+
+def test_a_missing_or_broken_parameter_file_is_named(tmp_path):
+    path = tmp_path / "heads.yaml"
+    with pytest.raises(InputError, match=r"heads.yaml: no such file"):
+        read_parameters(path)
+    path.write_text("tissue: [")
+    with pytest.raises(InputError, match=r"heads.yaml: not valid YAML"):
+        read_parameters(path)
+
+
+def test_a_run_cannot_ask_for_what_the_phantom_has_not():
+    config = yaml.safe_load((ROOT / "config/config.yaml").read_text())
+    check_phantom(config, PARAMETERS)
+    with pytest.raises(InputError, match="did you mean 'prisma_st'"):
+        check_phantom({**config, "targets": ["prisma_sx"]}, PARAMETERS)
+    with pytest.raises(InputError, match=r"platform ge_st of the phantom has no b=3000"):
+        check_phantom({**config, "spherical_harmonics": {"shell": 3000}}, PARAMETERS)

@@ -1,0 +1,158 @@
+"""The configuration: typos are refused, everything is documented, code changes are noticed."""
+
+import itertools
+import re
+
+import pytest
+import yaml
+from conftest import EMBEDDED, ROOT
+
+from document_configuration import documented
+from harmonization.files import InputError
+from harmonization.plan.configuration import check_run, merge
+from harmonization.plan.folds import parts_of_fold
+from harmonization.plan.methods import method_files, read_methods
+
+RUNS = sorted({p.stem for p in (ROOT / "config").glob("*.yaml")} - {"config", "travelling_heads"})
+METHODS = sorted(method_files(ROOT / "config/methods"))
+
+
+def read_run(config):
+    check_run(config, ROOT)
+    return read_methods(config, ROOT)
+
+
+@pytest.mark.parametrize("run", RUNS)
+def test_the_configurations_in_the_repository_are_valid(run):
+    config = merge(EMBEDDED, yaml.safe_load((ROOT / f"config/{run}.yaml").read_text()))
+    if run == "paper":
+        with pytest.raises(InputError, match=r"dataset.root: kind \w+ needs the data set's folder"):
+            read_run(config)
+        config["dataset"]["root"] = "somewhere"
+    assert set(config["methods"]) <= set(read_run(config))
+
+
+@pytest.mark.parametrize("length", ["short", "full"])
+def test_every_method_is_valid_and_says_where_it_comes_from(length):
+    methods = read_methods(EMBEDDED | {"methods": METHODS, "training": length}, ROOT)
+    assert set(methods) == set(METHODS)
+    for method in methods.values():
+        assert len(method.citation) > 20
+        assert method.training is None or method.training["phases"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"dataset": {"sede": 3}}, "unknown key 'sede' at dataset; did you mean 'seed'?"),
+        ({"sources": "ge_st"}, "unknown key 'sources' at top level; did you mean 'source'?"),
+        ({"xyz": 1}, "unknown key 'xyz' at top level; valid are: cross_validation, dataset"),
+        (
+            {"dataset": {"slab": {"center": 20, "thickness": 20}}},
+            "unknown key 'center' at dataset.slab; did you mean 'centre'?",
+        ),
+        ({"platforms": {"ge_st": {"sesion": "x"}}}, "did you mean 'session'?"),
+        ({"dataset": {"subjects": "four"}}, "dataset.subjects: 'four' is not of type 'integer'"),
+        (
+            {"platforms": {"ge_st": {"crop": 2}}},
+            "platforms.ge_st.crop: a phantom is scanned at any",
+        ),
+        ({"source": "ge-st"}, "source: no platform 'ge-st'; did you mean 'ge_st'?"),
+        ({"targets": ["prisma_sst"]}, "targets: no platform 'prisma_sst'; did you mean"),
+        ({"targets": ["ge_st"]}, "targets: 'ge_st' is the source already"),
+        ({"methods": ["espn"]}, "no file config/methods/<family>/espn.yaml; did you mean 'espcn'?"),
+        ({"cross_validation": {"folds": 5}}, "5 folds need as many subjects, not 4"),
+        ({"cross_validation": {"validation_subjects": 3}}, "nobody of 4 subjects is left"),
+        ({"spherical_harmonics": {"shell": 3000}}, "3000 is not among dataset.shells [1200]"),
+        (
+            {"overrides": {"espcn": {"trainin": {}}}},
+            "method espcn: unknown key 'trainin' at top level; did you mean 'training'?",
+        ),
+        ({"overrides": {"esp": {}}}, "overrides: method 'esp' is not used; did you mean 'espcn'?"),
+        (
+            {"overrides": {"msp_espcn": {"network": {"widht": 3}}}},
+            "msp_espcn: network: unknown key 'widht' at top level; did you mean 'width'?",
+        ),
+        (
+            {"overrides": {"espcn": {"training": {"short": {"batch": 3}}}}},
+            "unknown key 'batch' at training.short; did you mean 'batch_size'?",
+        ),
+        (
+            {"overrides": {"espcn": {"network": {"name": "espcnn"}}}},
+            "no network 'espcnn'; did you mean 'espcn'?",
+        ),
+    ],
+)
+def test_a_mistake_is_refused_with_its_key_and_what_was_meant(changes, message):
+    with pytest.raises(InputError, match=re.escape(message)):
+        read_run(merge(EMBEDDED, changes))
+
+
+def test_numbers_within_words_are_numbers_where_the_schema_wants_them():
+    words = {
+        "dataset": {"seed": "7", "shells": ["1200", "3000"], "slab": {"centre": "1.5"}},
+        "overrides": {"espcn": {"training": {"short": {"phases": [{"learning_rate": "5e-4"}]}}}},
+        "platforms": {"ge_st": {"session": "01"}},
+    }
+    words["overrides"]["espcn"]["training"]["short"]["phases"][0]["steps"] = "3"
+    config = check_run(merge(EMBEDDED, words), ROOT)
+    assert config["dataset"]["seed"] == 7
+    assert config["dataset"]["shells"] == [1200, 3000]
+    assert config["dataset"]["slab"] == {"centre": 1.5, "thickness": 28.8}
+    assert config["platforms"]["ge_st"]["session"] == "01"
+    phases = read_methods(config, ROOT)["espcn"].training["phases"]
+    assert phases == [{"steps": 3, "learning_rate": 5e-4}]
+    with pytest.raises(InputError, match=r"dataset\.seed: 'seven' is not of type 'integer'"):
+        check_run(merge(EMBEDDED, {"dataset": {"seed": "seven"}}), ROOT)
+
+
+def test_all_mistakes_are_told_at_once():
+    config = merge(EMBEDDED, {"sources": 1, "dataset": {"sede": 1}})
+    with pytest.raises(InputError) as refused:
+        check_run(config, ROOT)
+    assert len(str(refused.value).splitlines()) == 2
+
+
+def test_components_are_read_without_being_asked_for():
+    methods = read_methods(EMBEDDED | {"methods": ["msp_diqt"]}, ROOT)
+    assert set(methods) == {"msp_diqt", "diqt_rn4", "espcn"}
+
+
+def test_overrides_change_one_value_and_leave_the_rest():
+    changes = {"espcn": {"training": {"short": {"batch_size": 2}}}}
+    plain = read_methods(EMBEDDED, ROOT)["espcn"].training
+    changed = read_methods(EMBEDDED | {"overrides": changes}, ROOT)["espcn"].training
+    assert changed == plain | {"batch_size": 2}
+
+
+def test_the_readme_explains_every_key():
+    readme = (ROOT / "config/README.md").read_text()
+    assert documented(readme) == readme, "run: python scripts/document_configuration.py"
+    for key in ("dataset.slab.centre", "cross_validation.folds", "training.full.phases.frozen"):
+        assert f"| `{key}` |" in readme
+
+
+def test_every_leaf_of_the_configuration_has_a_description():
+    readme = (ROOT / "config/README.md").read_text()
+
+    def leaves(settings, prefix=""):
+        for key, value in settings.items():
+            if isinstance(value, dict) and value:
+                yield from leaves(value, f"{prefix}{key}.")
+            else:
+                yield f"{prefix}{key}"
+
+    for leaf in leaves(EMBEDDED):
+        key = re.sub(r"^platforms\.\w+", "platforms.<name>", leaf)
+        assert f"| `{key}` |" in readme, key
+
+
+def test_folds_hold_every_subject_once_and_every_subject_is_tested():
+    subjects = ["a", "b", "c", "d", "e"]
+    tested = []
+    for fold in range(5):
+        parts = parts_of_fold(subjects, fold, validation_subjects=2)
+        assert sorted(itertools.chain(*parts.values())) == subjects
+        assert (len(parts["train"]), len(parts["validation"]), len(parts["test"])) == (2, 2, 1)
+        tested += parts["test"]
+    assert tested == subjects

@@ -1,0 +1,151 @@
+"""Methods as files: families as folders, inheritance, components."""
+
+import shutil
+
+import pytest
+import yaml
+from conftest import EMBEDDED, ROOT
+
+from harmonization.files import InputError
+from harmonization.plan.configuration import merge
+from harmonization.plan.methods import Component, modules_of, read_methods
+
+
+@pytest.fixture
+def root(tmp_path):
+    """A repository's configuration and schemas, to which tests add methods."""
+    shutil.copytree(ROOT / "config", tmp_path / "config")
+    shutil.copytree(ROOT / "workflow/schemas", tmp_path / "workflow/schemas")
+    return tmp_path
+
+
+def add(root, name, family="single_task", **settings):
+    path = root / f"config/methods/{family}/{name}.yaml"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(yaml.safe_dump(settings))
+
+
+def read(root, *methods, **changes):
+    return read_methods(merge(EMBEDDED, {"methods": list(methods), **changes}), root)
+
+
+def test_the_folder_is_the_family():
+    methods = read_methods(EMBEDDED, ROOT)
+    assert methods["espcn"].family == "single_task"
+    assert methods["truth"].family == "control"
+    assert [methods[name].role for name in ("espcn", "ridge", "truth")] == [
+        *("rival", "rival", "control")
+    ]
+
+
+def test_a_variant_gives_only_what_differs(root):
+    add(
+        *(root, "wide", "msp"),
+        like="msp_espcn",
+        label="W",
+        role="ablation",
+        network={"width": 7},
+    )
+    add(root, "wider", "msp", like="wide", network={"width": 9})
+    methods = read(root, "msp_espcn", "wider")
+    wider, base = methods["wider"], methods["msp_espcn"]
+    assert wider.settings == {**base.settings, "width": 9}
+    assert (wider.label, wider.role) == ("W", "ablation")
+    assert (wider.training, wider.builds_on) == (base.training, base.builds_on)
+
+
+def test_components_have_targets_and_seeds(root):
+    builds_on = [
+        {"method": "espcn", "target": "own"},
+        {"method": "espcn", "target": "own", "seed": "others"},
+        {"method": "espcn", "target": "connectom_sa", "seed": 1},
+    ]
+    add(root, "msp_self", "msp", like="msp_espcn", builds_on=builds_on)
+    method = read(root, "msp_self", cross_validation={"seeds": 3})["msp_self"]
+    assert method.builds_on == (
+        Component("espcn", "own", "same"),
+        Component("espcn", "own", "others"),
+        Component("espcn", "connectom_sa", 1),
+    )
+
+
+def test_modules_are_those_of_the_method_and_its_components():
+    methods = read_methods(EMBEDDED | {"methods": ["msp_diqt", "truth"]}, ROOT)
+    assert modules_of(methods["msp_diqt"], methods) == [
+        *("harmonization.networks.diqt", "harmonization.networks.espcn"),
+        "harmonization.networks.multi_stage",
+    ]
+    assert modules_of(methods["truth"], methods) == []
+
+
+PLAIN = {"label": "L", "citation": "C"}
+NETWORK = {**PLAIN, "network": {"name": "espcn"}}
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({**PLAIN}, "give one of network, classical and scan"),
+        ({**NETWORK, "scan": "truth"}, "give one of network, classical and scan"),
+        ({"network": {"name": "espcn"}, "label": "L"}, "'citation' is a required property"),
+        ({"like": "espn"}, "method m: like: no file config/methods/<family>/espn.yaml; did you"),
+        ({"like": "m"}, "like: inherits from itself"),
+        ({**PLAIN, "network": {"name": "espn"}}, "there is no network 'espn'; did you mean"),
+        ({**NETWORK, "solve": {}}, "solve: espcn has no fit in closed form"),
+        ({"like": "ridge", "solve": {"penalty": 1}}, "solve: unknown key 'penalty' at top level"),
+        ({"like": "ridge", "training": {"full": "x"}}, "training.full: 'x' is not of type"),
+        (
+            {"like": "espcn", "solve": {"penalties": []}, "network": {"name": "linear_patch"}},
+            "give training or solve, not both",
+        ),
+        (
+            {**NETWORK, "builds_on": [{"method": "espcn", "target": "prisma"}]},
+            "builds_on: no target 'prisma'; did you mean 'prisma_st'?",
+        ),
+        (
+            {**NETWORK, "builds_on": [{"method": "truth", "target": "own"}]},
+            "builds_on: truth is a scan; name a method that fits a model",
+        ),
+        (
+            {**NETWORK, "builds_on": [{"method": "m", "target": "own"}]},
+            "builds_on: m builds on m; break the circle",
+        ),
+        (
+            {**NETWORK, "builds_on": [{"method": "mtl_hard", "target": "own"}]},
+            "a model of all targets has no 'own'; give target: all",
+        ),
+        (
+            {**NETWORK, "builds_on": [{"method": "espcn", "target": "own", "seed": "others"}]},
+            "builds on other seeds of its components; give at least 2",
+        ),
+        (
+            {**NETWORK, "builds_on": [{"method": "espcn", "target": "own", "seed": "x"}]},
+            "'x' is not one of",
+        ),
+        ({**NETWORK, "training": {"full": {}}}, "is a required property"),
+    ],
+)
+def test_a_mistake_is_refused_with_its_key_and_what_was_meant(root, settings, message):
+    add(root, "m", **settings)
+    with pytest.raises(InputError, match=message):
+        read(root, "m")
+
+
+def test_a_file_in_no_family_and_one_of_the_same_name_are_refused(root):
+    stray = root / "config/methods/stray.yaml"
+    stray.write_text("label: L\n")
+    with pytest.raises(InputError, match=r"stray\.yaml: lies in no family's folder"):
+        read(root, "espcn")
+    stray.unlink()
+    add(root, "espcn", "msp", like="msp_espcn")
+    with pytest.raises(InputError, match="has the same name; rename one"):
+        read(root, "espcn")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"), [("a: [", "not valid YAML"), ("- a", "holds no keys")]
+)
+def test_a_broken_file_is_refused(root, text, message):
+    (root / "config/methods/msp/m.yaml").write_text(text)
+    with pytest.raises(InputError, match=message):
+        read(root, "m")

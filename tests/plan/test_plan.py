@@ -1,0 +1,257 @@
+"""The plan of a run, without Snakemake: which scans, models, predictions and scores there are."""
+
+import pytest
+import yaml
+from conftest import EMBEDDED, ROOT
+
+from harmonization.files import InputError
+from harmonization.plan.configuration import merge
+from harmonization.plan.plan import ModelKey, Plan
+
+TINY = merge(EMBEDDED, yaml.safe_load((ROOT / "tests/tiny.yaml").read_text())) | {"overrides": {}}
+TARGETS = ["prisma_st", "connectom_sa"]
+
+
+def plan(config=TINY, **changes):
+    return Plan(merge(config, changes), ROOT)
+
+
+def run(name, **changes):
+    return plan(
+        merge(EMBEDDED, yaml.safe_load((ROOT / f"config/{name}.yaml").read_text())), **changes
+    )
+
+
+def test_models_are_one_a_target_or_one_for_all():
+    keys = plan(methods=["espcn", "mtl_hard"]).models()
+    assert keys == [
+        ModelKey("espcn", "prisma_st", 0, 0),
+        ModelKey("espcn", "connectom_sa", 0, 0),
+        ModelKey("mtl_hard", "all", 0, 0),
+    ]
+
+
+def test_only_what_is_trained_has_several_seeds():
+    made = plan(methods=["ridge", "espcn"], cross_validation={"seeds": 2})
+    assert (made.seeds("ridge"), made.seeds("espcn")) == ([0], [0, 1])
+    assert [key.method for key in made.trained_models()] == ["espcn"] * 4
+
+
+@pytest.mark.parametrize(
+    ("target", "seed", "expected"),
+    [
+        ("own", "same", [("prisma_st", 1)]),
+        ("others", "same", [("connectom_sa", 1)]),
+        ("all", "same", [("prisma_st", 1), ("connectom_sa", 1)]),
+        ("connectom_sa", "same", [("connectom_sa", 1)]),
+        ("own", "others", [("prisma_st", 0), ("prisma_st", 2)]),
+        ("own", 5, [("prisma_st", 5)]),
+    ],
+)
+def test_components_by_target_and_seed(target, seed, expected):
+    builds_on = [{"method": "espcn", "target": target, "seed": seed}]
+    made = plan(cross_validation={"seeds": 3}, overrides={"msp_espcn": {"builds_on": builds_on}})
+    keys = made.components("msp_espcn", "prisma_st", "0", "1")
+    assert keys == [ModelKey("espcn", t, 0, s) for t, s in expected]
+
+
+def test_two_components_of_one_target_both_arrive():
+    builds_on = [
+        {"method": "espcn", "target": "own"},
+        {"method": "espcn", "target": "own", "seed": "others"},
+        {"method": "ridge", "target": "own"},
+    ]
+    made = plan(cross_validation={"seeds": 3}, overrides={"msp_espcn": {"builds_on": builds_on}})
+    files = made.model_files(made.paths.model, made.components("msp_espcn", "prisma_st", "0", "0"))
+    assert files == [
+        *(f"results/tiny/models/espcn/prisma_st/fold-0_seed-{seed}" for seed in (0, 1, 2)),
+        "results/tiny/models/ridge/prisma_st/fold-0_seed-0",
+    ]
+
+
+def test_a_component_for_all_targets_is_one_model():
+    builds_on = [{"method": "mtl_hard", "target": "all"}]
+    made = plan(overrides={"msp_espcn": {"builds_on": builds_on}})
+    assert made.components("msp_espcn", "prisma_st", "0", "0") == [
+        ModelKey("mtl_hard", "all", 0, 0)
+    ]
+
+
+def test_predictions_come_in_the_order_of_the_tables():
+    made = plan(methods=["ridge", "espcn"], cross_validation={"seeds": 2})
+    files = made.predictions("{method} {target} {seed} {subject}")
+    assert files == [
+        *("ridge prisma_st 0 01", "ridge connectom_sa 0 01"),
+        *("espcn prisma_st 0 01", "espcn prisma_st 1 01"),
+        *("espcn connectom_sa 0 01", "espcn connectom_sa 1 01"),
+    ]
+    shown = made.predictions("{method} {seed}", targets=["prisma_st"], folds=[0], all_seeds=False)
+    assert shown == ["ridge 0", "espcn 0"]
+
+
+def test_the_model_of_a_prediction():
+    made = plan()
+    for method, target in (("espcn", "prisma_st"), ("mtl_hard", "all")):
+        found = made.model_of("{method}/{target}/{fold}/{seed}", method, "prisma_st", "0", "1")
+        assert found == f"{method}/{target}/0/1"
+
+
+def test_a_fold_learns_from_all_subjects_but_the_test_subject():
+    made = plan()
+    assert made.parts(0) == {"test": ["01"], "validation": ["02"], "train": ["03"]}
+    images = made.training_images("0")
+    assert len(images) == 2 * 3 * 3
+    assert not [file for file in images if "sub-01" in file]
+
+
+def test_rescans_are_registered_for_test_subjects_only_and_only_if_scored():
+    made = plan()
+    assert [s for s in made.registered_scans() if s[2] == "rescan"] == [
+        ("01", target, "rescan") for target in TARGETS
+    ]
+    without = plan(methods=["identity"])
+    assert len(without.registered_scans()) == 3 * 2
+    assert {subject for subject, _, _ in without.registered_scans("02")} == {"02"}
+
+
+def test_the_truth_takes_the_transform_of_the_scan_and_a_rescan_its_own():
+    made = plan()
+    ways = {
+        scan: made.scan_to_fit("01", "prisma_st", scan).get("transform")
+        for scan in ("scan", "truth", "rescan")
+    }
+    assert ways["truth"] == ways["scan"] != ways["rescan"]
+    assert "transform" not in made.scan_to_fit("01", "ge_st", "scan")
+
+
+def test_a_control_that_is_a_scan_is_scored_where_both_reach():
+    made = plan()
+    assert len(made.masks_to_score("espcn", "01", "prisma_st")) == 1
+    masks = made.masks_to_score("rescan", "01", "prisma_st")
+    assert [mask.split("/")[3] for mask in masks] == ["scan", "rescan"]
+
+
+def test_a_platform_may_have_a_shell_of_its_own():
+    made = run("open", platforms={"ingenia": {"shell": 2000}})
+    assert made.sh_settings("ingenia")["shell"] == 2000
+    assert made.sh_settings("trio")["shell"] == 1000
+
+
+def test_steps_of_the_preprocessing_follow_each_other():
+    made = run("open", preprocessing={"ringing": False})
+    before = [made.before_step(step, "03286", "trio") for step in ("denoising", "motion", None)]
+    assert before[0].startswith("results/downloads/ds004712/sub-03286/ses-OXF3TRI001/dwi/")
+    assert "/denoising/" in before[1]
+    assert "/motion/" in before[2]
+    assert "/motion/" in made.gradients("bvec", "03286", "trio")
+    still = run("open", preprocessing=dict.fromkeys(("denoising", "ringing", "motion"), False))
+    assert still.before_step(None, "03286", "trio") == before[0]
+    assert still.gradients("bvec", "03286", "trio").endswith("_dir-AP_dwi.bvec")
+
+
+def test_scans_of_lower_resolution_take_the_place_of_the_original_ones():
+    made = run("open_sr")
+    assert "/cropped/" in made.scan("03286", "trio").dwi
+    assert "/bids/" in made.original_scan("03286", "trio").dwi
+    assert "/bids/" in made.scan("03286", "prisma_32ch").dwi
+
+
+def test_the_slab_of_a_target_reaches_further():
+    made = plan()
+    assert made.slab_options("ge_st") == "--slab 20.0 12.0"
+    assert made.slab_options("prisma_st") == "--slab 20.0 12.0 --overhang"
+    assert plan(dataset={"slab": None}).slab_options("prisma_st") == ""
+
+
+def test_platforms_are_found_by_their_names_in_bids():
+    made = plan()
+    assert made.platform_named("connectom", "sa") == "connectom_sa"
+    with pytest.raises(InputError, match="no platform in the configuration has session x"):
+        made.platform_named("x", "sa")
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "message"),
+    [
+        ("open_sr", {"dataset": {"subjects": 12}}, "dataset.subjects: openneuro needs a list"),
+        ("open_sr", {"preprocessing": {"mask": False}}, "openneuro has no masks to take instead"),
+        ("open_sr", {"preprocessing": {"gibbs": False}}, "unknown key 'gibbs' at preprocessing"),
+        ("open_sr", {"dataset": {"openneuro": {"bucket": "ftp://x"}}}, "dataset.openneuro.bucket"),
+        ("open_sr", {"dataset": {"kind": "raw", "root": "nowhere"}}, "nowhere: no such folder"),
+        (
+            "open_sr",
+            {"dataset": {"kind": "phantom", "subjects": 12}},
+            "platforms.trio: kind phantom needs acquisition",
+        ),
+        ("open", {"methods": ["truth"]}, "'truth' is a scan that only a phantom has"),
+        (
+            "phantom",
+            {"targets": ["new"], "platforms": {"new": {"scale": 1}}},
+            "platforms.new: kind",
+        ),
+        (
+            "phantom",
+            {"targets": ["new"], "platforms": {"new": EMBEDDED["platforms"]["ge_st"]}},
+            "the phantom has no platform 'new'",
+        ),
+    ],
+)
+def test_a_run_that_cannot_be_is_refused(name, changes, message):
+    with pytest.raises(InputError, match=message):
+        run(name, **changes)
+
+
+def touch_study(root, masks=True):
+    """Names of a data set's files; what is in them does not matter here."""
+    for subject in ("01", "02", "03"):
+        for session in ("old", "new"):
+            folder = root / f"sub-{subject}/ses-{session}/dwi"
+            folder.mkdir(parents=True)
+            stem = f"sub-{subject}_ses-{session}_desc"
+            ends = ["preproc_dwi.nii.gz", "preproc_dwi.bval", "preproc_dwi.bvec"]
+            for end in [*ends, *(["brain_mask.nii.gz"] if masks else [])]:
+                (folder / f"{stem}-{end}").touch()
+
+
+STUDY = {
+    "dataset": {"kind": "bids", "subjects": 3},
+    "platforms": {"a": {"session": "old", "scale": 1}, "b": {"session": "new", "scale": 2}},
+    "source": "a",
+    "targets": ["b"],
+    "methods": ["ridge"],
+}
+
+
+def test_scans_of_ones_own_are_found(tmp_path):
+    touch_study(tmp_path / "study")
+    made = plan(EMBEDDED, **merge(STUDY, {"dataset": {"root": str(tmp_path / "study")}}))
+    scan = made.scan("02", "b")
+    assert scan.dwi.endswith("study/sub-02/ses-new/dwi/sub-02_ses-new_desc-preproc_dwi.nii.gz")
+    assert scan.mask.endswith("_desc-brain_mask.nii.gz")
+    assert len(made.scans_to_validate()) == 3 * 2 * 4
+    assert made.references("02", "b") == {}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"dataset": {"root": "nowhere"}}, "nowhere: no such folder; change dataset.root"),
+        ({"dataset": {"root": None}}, "dataset.root: kind bids needs the data set's folder"),
+        ({"dataset": {"subjects": 4}}, "holds 3 subjects, dataset.subjects asks for 4"),
+        ({"platforms": {"a": {"run": "3"}}}, "no scan on platform a"),
+        ({"methods": ["truth"]}, "'truth' is a scan that only a phantom has"),
+    ],
+)
+def test_a_data_set_that_does_not_fit_the_configuration_is_named(tmp_path, change, message):
+    touch_study(tmp_path / "study")
+    study = merge(STUDY, {"dataset": {"root": str(tmp_path / "study")}})
+    with pytest.raises(InputError, match=message):
+        plan(EMBEDDED, **merge(study, change))
+
+
+def test_a_raw_data_set_needs_masks_only_where_none_are_made(tmp_path):
+    touch_study(tmp_path / "study", masks=False)
+    study = merge(STUDY, {"dataset": {"kind": "raw", "root": str(tmp_path / "study")}})
+    assert "mask" not in plan(EMBEDDED, **study).found("01", "a")
+    with pytest.raises(InputError, match="has no brain mask"):
+        plan(EMBEDDED, **merge(study, {"preprocessing": {"mask": False}}))

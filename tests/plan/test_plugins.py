@@ -1,0 +1,136 @@
+"""Settings of plug-ins are read from their source, without importing it."""
+
+import inspect
+import textwrap
+
+import pytest
+from conftest import EMBEDDED, ROOT
+
+from harmonization.files import InputError
+from harmonization.learning.models import Specification, build
+from harmonization.learning.network import Network, Task
+from harmonization.plan.configuration import check_settings
+from harmonization.plan.methods import WINGS, read_methods
+from harmonization.plan.plugins import plugin_names, read_plugin
+
+PLUGINS = [(wing, name) for wing in WINGS.values() for name in plugin_names(wing)]
+
+
+def plugin(tmp_path, source):
+    (tmp_path / "networks").mkdir(exist_ok=True)
+    path = tmp_path / "networks/some_net.py"
+    path.write_text(textwrap.dedent(source))
+    read_plugin.cache_clear()
+    return read_plugin("networks", "some_net", tmp_path)
+
+
+SOURCE = """
+    class SomeNet(Network):
+        \"\"\"A network for the test.
+
+        Parameters
+        ----------
+        width : int
+            Its channels,
+            on two lines.
+        rate, decay
+            Both of them.
+        \"\"\"
+
+        def __init__(self, task, components=None, *, width: Count, rate: float, decay: float = 0.5,
+                     kind: Literal["a", "b"] = "a", sizes: list[int] = (), seed: int | None = None):
+            pass
+
+        def solve(self, training, validation, *, penalties: list[NonNegative]):
+            \"\"\"Solve.
+
+            Parameters
+            ----------
+            penalties
+                To try.
+            \"\"\"
+    """
+
+
+def test_settings_have_types_and_meanings(tmp_path):
+    found = plugin(tmp_path, SOURCE)
+    assert found.summary == "A network for the test."
+    properties = found.settings["properties"]
+    assert properties["width"] == {
+        "type": "integer",
+        "minimum": 1,
+        "description": "Its channels, on two lines.",
+    }
+    assert properties["rate"] == {"type": "number", "description": "Both of them."}
+    assert properties["kind"]["enum"] == ["a", "b"]
+    assert found.settings["required"] == ["width", "rate"]
+    assert found.solve["properties"]["penalties"] == {
+        "type": "array",
+        "items": {"type": "number", "minimum": 0},
+        "description": "To try.",
+    }
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"width": 3}, "'rate' is a required property"),
+        ({"width": 0, "rate": 1}, "width: 0 is less than the minimum of 1"),
+        ({"width": "x", "rate": 1}, "width: 'x' is not of type 'integer'"),
+        ({"width": 3, "rate": 1, "widht": 2}, "unknown key 'widht' at top level; did you mean"),
+        ({"width": 3, "rate": 1, "kind": "c"}, "kind: 'c' is not one of"),
+        ({"width": 3, "rate": 1, "sizes": [1.5]}, "sizes.0: 1.5 is not of type 'integer'"),
+        ({"width": 3, "rate": 1, "seed": "x"}, "seed: 'x' is not valid"),
+    ],
+)
+def test_wrong_settings_are_refused(tmp_path, settings, message):
+    schema = plugin(tmp_path, SOURCE).settings
+    with pytest.raises(InputError, match=message):
+        check_settings(settings, schema, "method m: network")
+    right = {"width": "3", "rate": "1e-3", "seed": None, "sizes": [1]}
+    assert check_settings(right, schema, "m") == right | {"width": 3, "rate": 1e-3}
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("class Other: pass", "holds no class SomeNet; name the class after the file"),
+        (
+            "class SomeNet:\n    def __init__(self, *, width): pass",
+            "setting 'width' has no type that the configuration check knows",
+        ),
+        (
+            "class SomeNet:\n    def __init__(self, *, width: dict): pass",
+            "setting 'width' has no type that the configuration check knows",
+        ),
+    ],
+)
+def test_a_plugin_that_cannot_be_checked_is_refused(tmp_path, source, message):
+    with pytest.raises(InputError, match=message):
+        plugin(tmp_path, source)
+
+
+@pytest.mark.parametrize(("wing", "name"), PLUGINS)
+def test_the_source_and_python_agree_on_the_settings(wing, name):
+    """What is read from the source are the arguments that the class takes."""
+    found = read_plugin(wing, name)
+    assert found.summary
+    for entry in found.settings["properties"].values():
+        assert entry["description"], f"{name}: document every setting"
+    methods = read_methods(EMBEDDED | {"methods": [m.name for m in METHODS.values()]}, ROOT)
+    method = next(m for m in methods.values() if (m.wing, m.plugin) == (wing, name))
+    if not method.builds_on:
+        task = Task(4, {"t": 1}, None if method.fits == "all" else "t", 0)
+        model = build(Specification(wing, name, method.settings, task))
+        plugin_class = type(model.network if wing == "networks" else model)
+        parameters = inspect.signature(plugin_class).parameters.values()
+        names = [p.name for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY]
+        assert names == list(found.settings["properties"])
+        assert (found.solve is None) == (
+            getattr(plugin_class, "solve", Network.solve) is Network.solve
+        )
+
+
+METHODS = read_methods(
+    EMBEDDED | {"methods": [p.stem for p in (ROOT / "config/methods").rglob("*.yaml")]}, ROOT
+)

@@ -1,0 +1,105 @@
+"""The house: arrows go down, the plan stays light, and rules and commands bear one name."""
+
+import ast
+import re
+import subprocess
+import sys
+
+import pytest
+from conftest import ROOT
+
+from document_architecture import FLOORS, documented, modules, wings_of
+
+LEVEL = {wing: level for level, wings in enumerate(FLOORS) for wing in wings}
+RULES = sorted((ROOT / "workflow").rglob("*.smk"))
+COMMANDS = sorted(p.stem for p in (ROOT / "scripts").glob("*.py"))
+# Commands without a rule: they are for users and developers.
+BY_HAND = {"document_architecture", "document_configuration"}
+
+
+@pytest.mark.parametrize("path", [p for wing in LEVEL for p in modules(wing)], ids=lambda p: p.stem)
+def test_a_module_imports_its_own_wing_and_lower_floors(path):
+    wing = path.parent.name if path.parent.name in LEVEL else "ground"
+    for other in wings_of(path):
+        assert other == wing or LEVEL[other] < LEVEL[wing], f"{path}: imports {other}"
+
+
+def test_no_import_runs_in_a_circle():
+    code = "import importlib, sys\nfor name in sys.argv[1:]: importlib.import_module(name)"
+    names = [
+        f"harmonization.{wing}.{p.stem}" if wing != "ground" else f"harmonization.{p.stem}"
+        for wing in LEVEL
+        for p in modules(wing)
+    ]
+    subprocess.run([sys.executable, "-c", code, *names], cwd=ROOT / "scripts", check=True)
+
+
+def test_the_plan_imports_neither_numpy_nor_torch():
+    code = (
+        "import sys, harmonization.plan.plan\n"
+        "print([m for m in ('numpy', 'torch', 'pandas', 'nibabel', 'dipy') if m in sys.modules])"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT / "scripts",
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert result.stdout.strip() == "[]"
+
+
+def test_the_snakefile_imports_the_plan_only():
+    text = "".join(path.read_text() for path in [ROOT / "Snakefile", *RULES])
+    imported = re.findall(r"^\s*(?:from|import) (harmonization\S*)", text, re.MULTILINE)
+    allowed = ("harmonization.plan.", "harmonization.files")
+    assert imported
+    assert [name for name in imported if not name.startswith(allowed)] == []
+
+
+def test_common_rules_stay_short():
+    assert len((ROOT / "workflow/rules/common.smk").read_text().splitlines()) <= 150
+
+
+def test_learning_names_no_network():
+    names = {path.stem for path in [*modules("networks"), *modules("classical")]}
+    for path in modules("learning"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                assert node.value not in names, f"{path}: names {node.value}"
+
+
+def rules_of(text):
+    """Rules of a rule file: name, the rule that it varies, and its text."""
+    blocks = re.split(r"(?m)^[ ]*(?=(?:use )?rule \w+.*:$)", text)
+    for block in blocks[1:]:
+        base, name, own = re.match(r"(?:use rule (\w+) as (\w+) with|rule (\w+)):", block).groups()
+        yield own or name, base, block
+
+
+def test_a_rule_its_command_and_its_log_bear_one_name():
+    served = set()
+    for path in RULES:
+        for name, base, text in rules_of(path.read_text()):
+            commands = re.findall(r"python -m (\w+)", text)
+            if base:
+                assert name.startswith(f"{base}_"), f"{path}: {name} varies {base}"
+            elif commands:
+                assert commands == [name], f"{path}: {name} runs {commands}"
+                served.add(name)
+            if name == "all":
+                continue
+            logs = re.findall(r'P\.(?:log|benchmark)\(\s*"(\w+)"', text)
+            assert logs == [name, name], f"{path}: {name} has logs or benchmarks {logs}"
+    assert served == set(COMMANDS) - BY_HAND
+
+
+def test_the_architecture_page_is_true():
+    page = (ROOT / "ARCHITECTURE.md").read_text()
+    assert page == documented(), "run: python scripts/document_architecture.py"
+
+
+def test_commands_without_a_rule_are_listed():
+    contributing = (ROOT / "CONTRIBUTING.md").read_text()
+    for command in BY_HAND:
+        assert f"`{command}`" in contributing

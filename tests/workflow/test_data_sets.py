@@ -1,0 +1,327 @@
+"""Real scans in: the same scans come as each kind of data set, and give the same numbers."""
+
+import gzip
+import json
+import re
+import shutil
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from conftest import ROOT, planned, snakemake, validator_errors
+from openneuro import Server
+from scipy.spatial.transform import Rotation
+
+from harmonization.data.bids import read_gradients, write_dataset_description, write_gradients
+from harmonization.images.nifti import read_image
+
+TARGETS = ["prisma_st", "connectom_sa"]
+
+
+@pytest.fixture
+def own_data(run, tmp_path):
+    """The scans of the tiny run as a data set of the user's, and a configuration that reads it."""
+    shutil.copytree(run[0] / "results/tiny/bids", tmp_path / "study")
+    first = {"run": "1", "description": "preproc"}
+    settings = {
+        **yaml.safe_load((ROOT / "tests/tiny.yaml").read_text()),
+        "run": "own",
+        "dataset": {"kind": "bids", "root": "study", "subjects": 3},
+        "platforms": dict.fromkeys(["ge_st", *TARGETS], first),
+        "methods": ["identity", "ridge"],
+        "overrides": {},
+    }
+    (tmp_path / "own.yaml").write_text(yaml.safe_dump(settings))
+    return tmp_path
+
+
+def test_ones_own_data_set_gives_the_same_numbers(own_data, results):
+    result = snakemake(own_data, config=own_data / "own.yaml")
+    assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
+    mine = pd.read_csv(own_data / "results/own/metrics.csv")
+    same = pd.read_csv(results / "metrics.csv").merge(
+        mine, on=["method", "target", "subject", "region", "metric"], suffixes=("", "_own")
+    )
+    assert len(same) == len(mine) > 10
+    assert (same["value"] == same["value_own"]).all()
+    # Nobody knows the noise-free truth of a user's scans.
+    assert "truth_mse" not in set(mine["metric"])
+    assert "fit for use" in (own_data / "results/own/validation.txt").read_text()
+
+
+def test_a_broken_data_set_stops_before_anything_expensive(own_data):
+    scan = "study/sub-02/ses-prisma/dwi/sub-02_ses-prisma_acq-st_run-1_desc-preproc_dwi"
+    (own_data / f"{scan}.bvec").write_text("1 0 0")
+    result = snakemake(own_data, config=own_data / "own.yaml")
+    assert result.returncode != 0
+    log = (own_data / "results/own/logs/validate_dataset/validation.txt.log").read_text()
+    assert f"{scan}.bvec: holds a table of shape (1, 3)" in log
+    assert not (own_data / "results/own/registration").exists()
+    assert not (own_data / "results/own/validation.txt").exists()
+
+
+SCANNERS = {"ge": "GE", "prisma": "Prisma", "connectom": "connectom"}
+
+
+def write_released_tree(bids, root):
+    """The tiny run's scans as the cross-scanner database is released, with all its traps.
+
+    Names in upper and lower case, compressed or not, b-vectors as rows or columns between blanks or
+    tabs, and b=0 volumes of another echo time at the end.
+    """
+    for number, scan in enumerate(sorted(bids.rglob("*run-1_desc-preproc_dwi.nii.gz"))):
+        subject, session, acquisition = re.match(
+            r"sub-(\w+)_ses-(\w+)_acq-(\w+)_run", scan.name
+        ).groups()
+        folder = root / "ABC"[int(subject) - 1] / SCANNERS[session] / acquisition.upper()
+        folder.mkdir(parents=True)
+        image = nib.load(scan)
+        data = np.asarray(image.dataobj, dtype=np.float32)
+        data = np.concatenate([data, 0.8 * data[..., :2]], axis=-1)
+        end = ".nii" if number % 2 else ".nii.gz"
+        nib.save(nib.Nifti1Image(data, image.affine), folder / f"dwi{end}")
+        shutil.copy(str(scan).replace("preproc_dwi", "brain_mask"), folder / "mask.nii.gz")
+        stem = str(scan).removesuffix(".nii.gz")
+        bvals = np.r_[np.loadtxt(f"{stem}.bval"), 0, 0]
+        bvecs = np.c_[np.loadtxt(f"{stem}.bvec"), np.zeros((3, 2))]
+        np.savetxt(folder / "dwi.bval", bvals[None], fmt="%g", delimiter="\t")
+        np.savetxt(folder / "dwi.bvec", bvecs.T if number % 3 else bvecs, delimiter="\t")
+        times = np.where(np.arange(len(bvals)) < len(bvals) - 2, 89.0, 66.0)
+        np.savetxt(folder / "dwi.TE", times)
+        np.savetxt(folder / "dwi.TR", np.full(len(bvals), 7200.0)[None])
+
+
+@pytest.fixture
+def released_tree(results, tmp_path):
+    write_released_tree(results / "bids", tmp_path / "released")
+    return tmp_path
+
+
+def import_released(folder, *arguments):
+    return snakemake(
+        folder,
+        "--config",
+        "dataset={root: released, subjects: 3}",
+        "targets=[prisma_st, connectom_sa]",
+        "cross_validation={folds: 1, seeds: 1}",
+        "methods=[identity, ridge]",
+        *arguments,
+        config=ROOT / "config/paper.yaml",
+    )
+
+
+def test_the_released_database_gives_the_same_numbers_as_bids(released_tree, results):
+    result = import_released(released_tree)
+    assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
+    made = released_tree / "results/paper"
+    for subject, letter in zip(("01", "02", "03"), "ABC", strict=True):
+        for end in ("desc-preproc_dwi.nii.gz", "desc-brain_mask.nii.gz"):
+            name = f"sub-{{}}/ses-connectom/dwi/sub-{{}}_ses-connectom_acq-sa_run-1_{end}"
+            direct = nib.load(results / "bids" / name.format(subject, subject))
+            imported = nib.load(made / "bids" / name.format(letter, letter))
+            np.testing.assert_array_equal(imported.affine, direct.affine)
+            np.testing.assert_array_equal(
+                np.float32(imported.dataobj), np.float32(np.asarray(direct.dataobj))
+            )
+    columns = ["method", "target", "region", "metric"]
+    imported, direct = (pd.read_csv(r / "metrics.csv").set_index(columns) for r in (made, results))
+    both = imported.join(direct, lsuffix="_imported", rsuffix="_direct")
+    assert len(both) > 10
+    np.testing.assert_allclose(both["value_imported"], both["value_direct"], rtol=1e-6)
+    assert (made / "tables/patch_mse.csv").exists()
+    assert not validator_errors(made / "bids")
+    logs = "".join(path.read_text() for path in (made / "logs/import_scan").rglob("*.log"))
+    assert logs.count(": dropped volume") == 2 * 9
+    assert "b=0, TE 66 ms, TR 7200 ms" in logs
+
+
+def test_a_platform_that_was_not_released_is_named(released_tree):
+    shutil.rmtree(released_tree / "released/B/Prisma")
+    result = import_released(released_tree, "--dry-run")
+    assert result.returncode != 0
+    assert "platform prisma_st of subject B is missing" in result.stdout + result.stderr
+
+
+# --- Raw scans: downloaded, preprocessed, at a lower resolution
+
+SUBJECTS = {"01": "03286", "02": "03997", "03": "10975"}
+
+
+def raw_files(bids, sessions, scratch):
+    """Scans of the tiny run as raw ones of ON-Harmony.
+
+    In whole numbers, oblique, with b-values that jitter and directions also for b=0, which is 5.
+    """
+    files, tilt = {}, np.eye(4)
+    tilt[:3, :3] = Rotation.from_euler("x", -10.7, degrees=True).as_matrix()
+    for subject, label in SUBJECTS.items():
+        for session, (scanner, protocol) in sessions.items():
+            name = f"sub-{subject}_ses-{scanner}_acq-{protocol}_run-1_desc-preproc_dwi"
+            scan = bids / f"sub-{subject}/ses-{scanner}/dwi/{name}"
+            data, affine = read_image(f"{scan}.nii.gz")
+            bvals, directions = read_gradients(f"{scan}.bval", f"{scan}.bvec", affine)
+            kept = np.r_[np.flatnonzero(bvals < 50)[:1], np.flatnonzero(bvals > 50)[:20]]
+            bvals = np.where(bvals > 50, bvals + 5 * (np.arange(len(bvals)) % 3 - 1), 5)
+            directions = np.where(bvals[:, None] > 50, directions, [0.6, 0.8, 0]) @ tilt[:3, :3].T
+            affine = tilt @ affine
+            stem = f"sub-{label}/ses-{session}/dwi/sub-{label}_ses-{session}_dir-AP_dwi"
+            scaled = data[..., kept] * 1000 / data.max()
+            image = nib.Nifti1Image(np.round(scaled).astype(np.int16), affine)
+            image.header.set_xyzt_units("mm", "sec")
+            tables = scratch / "bval", scratch / "bvec"
+            write_gradients(*tables, bvals[kept], directions[kept], affine)
+            sidecar = {"EchoTime": 0.096, "Manufacturer": "Siemens", "PartialFourier": 0.75}
+            files |= {
+                f"{stem}.nii.gz": gzip.compress(image.to_bytes(), 1),
+                f"{stem}.bval": tables[0].read_bytes(),
+                f"{stem}.bvec": tables[1].read_bytes(),
+                f"{stem}.json": json.dumps(sidecar).encode(),
+            }
+    return files
+
+
+@pytest.fixture
+def openneuro(results, tmp_path):
+    sessions = {"OXF3TRI001": ("ge", "st"), "OXF1PRI001": ("prisma", "st")}
+    files = raw_files(results / "bids", sessions, tmp_path)
+    files["dataset_description.json"] = b'{"Name": "ON-Harmony", "BIDSVersion": "1.8.0"}'
+    server = Server(files, "ds004712", "2.0.1")
+    yield server
+    server.close()
+
+
+def run_open(folder, server, *arguments):
+    urls = f"bucket: '{server.url}/bucket', mirror: '{server.url}/mirror'"
+    people = json.dumps(list(SUBJECTS.values()))
+    return snakemake(
+        folder,
+        "--config",
+        f"dataset={{root: raw, subjects: {people}, openneuro: {{{urls}}}}}",
+        "targets=[prisma_32ch]",
+        "spherical_harmonics={order: 4, shell: 1200}",
+        "cross_validation={folds: 1, seeds: 1}",
+        "methods=[identity, ridge]",
+        *arguments,
+        config=ROOT / "config/open.yaml",
+    )
+
+
+def test_on_harmony_comes_from_the_server_to_the_table(openneuro, tmp_path):
+    openneuro.faults = ["cut", "500", "truncated"]
+    result = run_open(tmp_path, openneuro)
+    said = result.stdout + result.stderr
+    assert result.returncode == 0, said[-3000:]
+    assert "whole" in said
+    # Just the files of the configured people and sessions, each whole only once.
+    assert {path for path, _ in openneuro.requests} == set(openneuro.content)
+    for path in openneuro.content:
+        if path.startswith("/bucket"):
+            local = tmp_path / "raw" / path.removeprefix("/bucket/ds004712/")
+            assert local.read_bytes() == openneuro.content[path]
+    made = tmp_path / "results/open"
+    table = pd.read_csv(made / "tables/patch_mse.csv").set_index("method")
+    assert 0 < table.loc["Ridge (IQT-GL)", "prisma_32ch"] < table.loc["Identity", "prisma_32ch"]
+    registered = pd.read_csv(made / "tables/registration.csv")
+    assert (registered["similarity_after"] > registered["similarity_before"]).all()
+    assert not validator_errors(made / "bids")
+    stem = "sub-03286/ses-OXF3TRI001/dwi/sub-03286_ses-OXF3TRI001_acq-trio_run-1_desc-preproc_dwi"
+    sidecar = json.loads((made / f"bids/{stem}.json").read_text())
+    assert sidecar["Preprocessing"] == ["denoising", "ringing", "motion"]
+    assert sidecar["EchoTime"] == 0.096
+    motion = pd.read_csv(made / "preprocessing/motion/sub-03286_platform-trio.tsv", sep="\t")
+    assert len(motion) == 21
+    # What a step leaves is gone once the scan is written.
+    assert not list(made.rglob("preprocessing/*/*.nii"))
+    # Nothing is left to do, and with the data here no server is needed.
+    openneuro.close()
+    again = run_open(tmp_path, openneuro, "--dry-run")
+    assert "Nothing to be done" in again.stdout + again.stderr
+
+
+def test_a_scan_that_does_not_come_stops_the_run_with_its_name(openneuro, tmp_path):
+    path = "sub-03997/ses-OXF1PRI001/dwi/sub-03997_ses-OXF1PRI001_dir-AP_dwi.nii.gz"
+    openneuro.content[f"/bucket/ds004712/{path}"] = b"another version"
+    wanted = f"raw/{path}"
+    result = run_open(tmp_path, openneuro, "--", wanted)
+    assert result.returncode != 0
+    said = result.stdout + result.stderr
+    assert f"{path}: the server's file is shorter than that of this version" in said or (
+        f"{path}: what came has sha256" in said
+    )
+    assert not (tmp_path / wanted).exists()
+
+
+def test_a_broken_raw_scan_stops_before_its_preprocessing(openneuro, tmp_path):
+    """What the checksum lets through may still be of no use."""
+    stem = "sub-10975/ses-OXF3TRI001/dwi/sub-10975_ses-OXF3TRI001_dir-AP_dwi"
+    for server in ("bucket/ds004712", "mirror/ds004712/2.0.1"):
+        openneuro.content[f"/{server}/{stem}.bval"] = b"0 1200 1200\n"
+    result = run_open(tmp_path, openneuro)
+    assert result.returncode != 0
+    log = (tmp_path / "results/open/logs/validate_dataset_raw/validation_raw.txt.log").read_text()
+    assert f"raw/{stem}.bvec: holds a table of shape (3, 21) for the 3 b-values" in log
+    assert "Traceback" not in log
+    assert not (tmp_path / "results/open/preprocessing").exists()
+    assert (tmp_path / f"raw/{stem}.nii.gz").exists()
+
+
+def test_a_lower_resolution_makes_a_source_for_super_resolution(results, tmp_path):
+    """Raw scans on disk, none of the steps, and a source with half of its resolution."""
+    sessions = {"OXF3TRI001": ("connectom", "sa"), "OXF1PRI001": ("ge", "st")}
+    for path, content in raw_files(results / "bids", sessions, tmp_path).items():
+        (tmp_path / "study" / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "study" / path).write_bytes(content)
+    write_dataset_description(tmp_path / "study", "Raw", {"Name": "tests"})
+    off = "preprocessing={denoising: false, ringing: false, motion: false}"
+    result = snakemake(
+        tmp_path,
+        "--config",
+        "dataset={kind: raw, root: study, subjects: 3}",
+        off,
+        "targets=[prisma_32ch]",
+        "spherical_harmonics={order: 4, shell: 1200}",
+        "cross_validation={folds: 1, seeds: 1}",
+        "methods=[identity, ridge]",
+        config=ROOT / "config/open_sr.yaml",
+    )
+    assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
+    made = tmp_path / "results/open_sr"
+    assert not (made / "preprocessing").exists()
+    sizes = {}
+    for platform in ("trio", "prisma_32ch"):
+        image = nib.load(made / f"sh/scan/sub-03286_platform-{platform}.nii")
+        sizes[platform] = nib.affines.voxel_sizes(image.affine)
+    np.testing.assert_allclose(sizes["trio"], 2.4, atol=1e-3)
+    np.testing.assert_allclose(sizes["prisma_32ch"], 1.2, atol=1e-3)
+    table = pd.read_csv(made / "tables/patch_mse.csv").set_index("method")
+    assert 0 < table.loc["Ridge (IQT-GL)", "prisma_32ch"] < table.loc["Identity", "prisma_32ch"]
+
+
+def test_a_derivative_can_be_lowered_too(own_data):
+    lower = "platforms={ge_st: {crop: 2}, prisma_st: {scale: 2}}"
+    arguments = ("--config", lower, "targets=[prisma_st]")
+    jobs = planned(own_data, *arguments, config=own_data / "own.yaml")
+    lowered = [job for job in jobs if job.startswith("Lower")]
+    assert sorted(lowered) == [f"Lower the resolution of ge_st of 0{n}" for n in (1, 2, 3)]
+
+
+@pytest.mark.parametrize("config", ["open", "open_sr"])
+def test_the_open_runs_have_a_plan_without_their_data(tmp_path, config):
+    jobs = planned(tmp_path, config=ROOT / f"config/{config}.yaml")
+    assert sum(job.startswith("Download") for job in jobs) == 41  # scans, and what describes them
+    assert sum(job.startswith("Correct") for job in jobs) == 40
+    assert sum(job.startswith("Lower the resolution") for job in jobs) == (config == "open_sr") * 10
+    assert sum(job.startswith("Fit msp_diqt") for job in jobs) == 90
+
+
+def test_an_open_run_that_cannot_be_is_one_line(tmp_path):
+    change = "dataset={kind: raw, root: nowhere}"
+    result = snakemake(
+        tmp_path, "--dry-run", "--config", change, config=ROOT / "config/open_sr.yaml"
+    )
+    assert result.returncode != 0
+    said = result.stdout + result.stderr
+    assert "nowhere: no such folder" in said
+    assert "Traceback" not in said

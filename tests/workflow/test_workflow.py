@@ -1,0 +1,323 @@
+"""The real DAG, run from scratch on three people: what a user does, made small."""
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import ROOT, planned, snakemake, validator_errors
+
+METHODS = [
+    "noise",
+    "identity",
+    "affine",
+    "ridge",
+    "espcn",
+    "mtl_hard",
+    "msp_espcn",
+    "rescan",
+    "truth",
+]
+TARGETS = ["prisma_st", "connectom_sa"]
+
+
+def test_it_ends_by_saying_where_tables_and_figures_are(run):
+    said = run[1]
+    assert "Tables:  results/tiny/tables" in said
+    assert "Figures: results/tiny/figures" in said
+
+
+def test_progress_is_visible(run):
+    said = run[1]
+    assert re.search(r"espcn prisma_st fold 0 seed 0: step 20/20 .* s left", said)
+
+
+def test_metrics_hold_every_method_once(results):
+    metrics = pd.read_csv(results / "metrics.csv", dtype={"subject": str})
+    assert list(metrics.columns) == [
+        *("method", "family", "target", "fold", "seed", "subject", "region", "metric", "value")
+    ]
+    paper = metrics[(metrics["metric"] == "patch_mse") & (metrics["region"] == "brain")]
+    assert paper["method"].tolist() == [m for m in METHODS for _ in TARGETS]
+    assert set(paper["subject"]) == {"01"}
+    assert np.isfinite(metrics["value"]).all()
+    assert not metrics.drop(columns="value").duplicated().any()
+    # The truth against itself leaves nothing.
+    own = metrics[(metrics["method"] == "truth") & (metrics["metric"] == "truth_mse")]
+    assert (own["value"] == 0).all()
+
+
+def test_controls_bound_the_table(results):
+    table = pd.read_csv(results / "tables/patch_mse.csv").set_index("method")
+    labels = ["Noise", "Identity", "Affine", "Ridge (IQT-GL)", "ESPCN", "MTL, hard sharing"]
+    assert table.index.tolist() == [*labels, "MSP (ESPCN)", "Rescan", "Truth"]
+    for target in TARGETS:
+        assert table[target].idxmax() == "Noise"
+        assert table.loc["Truth", target] < table.loc["Identity", target]
+        assert table.loc["Ridge (IQT-GL)", target] < table.loc["Identity", target]
+
+
+def test_tables_and_figures_are_there(results):
+    figures = ["platforms", "learning_curves", *(f"errors_{target}" for target in TARGETS)]
+    figures += [f"registration_{subject}" for subject in ("01", "02", "03")]
+    for figure in figures:
+        assert (results / f"figures/{figure}.pdf").read_bytes().startswith(b"%PDF")
+        assert (results / f"figures/{figure}.png").stat().st_size > 20_000
+    assert r"\toprule" in (results / "tables/patch_mse.tex").read_text()
+    assert "MSP (ESPCN)" in (results / "tables/patch_mse.html").read_text()
+
+
+def test_every_registration_is_in_the_table_and_made_the_scans_more_alike(results):
+    table = pd.read_csv(results / "tables/registration.csv", dtype={"subject": str})
+    scans = [(subject, target, "scan") for subject in ("01", "02", "03") for target in TARGETS]
+    scans += [("01", target, "rescan") for target in TARGETS]
+    assert list(zip(table["subject"], table["platform"], table["scan"], strict=True)) == scans
+    assert (table["similarity_after"] > table["similarity_before"] + 0.05).all()
+    assert "Similarity is the normalised" in (results / "tables/registration.html").read_text()
+
+
+def test_the_data_set_says_who_has_a_lesion_and_what_labels_mean(results):
+    people = pd.read_csv(results / "bids/participants.tsv", sep="\t").set_index("participant_id")
+    assert people["lesion"].to_dict() == {"sub-01": "yes", "sub-02": "no", "sub-03": "no"}
+    for kind in ("tissue", "region"):
+        names = pd.read_csv(results / f"bids/desc-{kind}_dseg.tsv", sep="\t").set_index("index")
+        scan = results / "bids/sub-01/ses-prisma/dwi/sub-01_ses-prisma_acq-st_run-1"
+        labels = np.unique(nib.load(f"{scan}_desc-{kind}_dseg.nii.gz").get_fdata())
+        assert names.loc[labels.max(), "name"] == "lesion"
+        assert set(labels[labels > 0]) <= set(names.index)
+
+
+def test_the_data_set_passes_the_bids_validator(results):
+    assert not validator_errors(results / "bids")
+
+
+def test_the_lesion_is_scored_on_its_own(results):
+    metrics = pd.read_csv(results / "metrics.csv")
+    regions = metrics.loc[metrics["metric"] == "mse", "region"]
+    assert set(regions) == {"white_matter", "grey_matter", "csf", "lesion"}
+
+
+def test_the_merged_configuration_lies_beside_the_results(results):
+    config = (results / "config.yaml").read_text()
+    assert "run: tiny" in config
+    assert "first_stage_weight" in config
+
+
+def test_msp_starts_where_its_single_network_ended(results):
+    for target in TARGETS:
+        single = json.loads(
+            (results / f"models/espcn/{target}/fold-0_seed-0/card.json").read_text()
+        )
+        history = pd.read_csv(results / f"models/msp_espcn/{target}/fold-0_seed-0/history.csv")
+        assert history["validation_mse"].iloc[0] == single["outcome"]["validation_mse"]
+
+
+def test_networks_of_two_platforms_start_differently(results):
+    cards = [
+        json.loads((results / f"models/espcn/{t}/fold-0_seed-0/card.json").read_text())
+        for t in TARGETS
+    ]
+    assert cards[0]["specification"]["task"]["seed"] != cards[1]["specification"]["task"]["seed"]
+
+
+def test_predictions_lie_on_the_grid_of_their_target(results):
+    for target, scale in zip(TARGETS, (1, 2), strict=True):
+        source = nib.load(results / "sh/scan/sub-01_platform-ge_st.nii")
+        measured = nib.load(results / f"sh/scan/sub-01_platform-{target}.nii")
+        assert measured.shape[:3] == tuple(n * scale for n in source.shape[:3])
+        for method in METHODS:
+            name = f"predictions/{method}/fold-0_seed-0/sub-01_platform-{target}.nii"
+            prediction = nib.load(results / name)
+            assert prediction.shape == measured.shape
+            np.testing.assert_allclose(prediction.affine, measured.affine, atol=1e-5)
+
+
+def test_a_second_run_has_nothing_to_do(run):
+    assert planned(run[0]) == []
+
+
+def test_a_deleted_model_and_what_depends_on_it_are_made_anew(run, tmp_path_factory):
+    folder = shutil.copytree(run[0], tmp_path_factory.mktemp("copy"), dirs_exist_ok=True)
+    (folder / "results/tiny/models/espcn/prisma_st/fold-0_seed-0/weights.safetensors").unlink()
+    jobs = planned(folder)
+    made = [job for job in jobs if job.startswith(("Fit", "Predict", "Score", "Scan"))]
+    assert sorted(made) == sorted(
+        [
+            "Fit espcn to prisma_st, fold 0, seed 0",
+            *(f"Fit msp_espcn to {t}, fold 0, seed 0" for t in TARGETS),
+            "Predict prisma_st of 01 by espcn",
+            *(f"Predict {t} of 01 by msp_espcn" for t in TARGETS),
+            "Score espcn on prisma_st of 01",
+            *(f"Score msp_espcn on {t} of 01" for t in TARGETS),
+        ]
+    )
+    others = set(jobs) - set(made)
+    assert others == {
+        "Join all scores",
+        "Make the table of patch MSE",
+        "Draw the learning curves",
+        *(f"Draw the errors on {t}" for t in TARGETS),
+    }
+
+
+def test_other_settings_of_a_method_train_only_what_they_touch(run, tmp_path):
+    changed = tmp_path / "changed.yaml"
+    text = (ROOT / "tests/tiny.yaml").read_text()
+    changed.write_text(
+        text.replace("{steps: 5, learning_rate: 1.0e-4}", "{steps: 5, learning_rate: 2.0e-4}")
+    )
+    result = snakemake(run[0], "--dry-run", config=changed)
+    jobs = re.findall(r"^Job \d+: (.*)$", result.stdout + result.stderr, flags=re.MULTILINE)
+    assert {job for job in jobs if job.startswith("Fit")} == {
+        f"Fit msp_espcn to {t}, fold 0, seed 0" for t in TARGETS
+    }
+
+
+def test_another_program_registers_all_targets_anew(run):
+    jobs = planned(run[0], "--config", "registration={program: flirt}")
+    registered = [job for job in jobs if job.startswith("Register")]
+    assert sorted(registered) == sorted(
+        f"Register {t} of {s} to its source" for t in TARGETS for s in ("01", "01", "02", "03")
+    )
+
+
+def test_another_label_draws_anew_but_trains_nothing(run):
+    jobs = planned(run[0], "--config", "overrides={espcn: {label: Another name}}")
+    assert "Make the table of patch MSE" in jobs
+    assert not [job for job in jobs if job.startswith(("Fit", "Predict", "Score"))]
+
+
+def test_two_runs_from_scratch_give_the_same_bytes(results, tmp_path):
+    result = snakemake(tmp_path)
+    assert result.returncode == 0, result.stderr[-3000:]
+    again = tmp_path / "results/tiny"
+    assert (again / "metrics.csv").read_bytes() == (results / "metrics.csv").read_bytes()
+    for weights in results.glob("models/**/weights.safetensors"):
+        assert (again / weights.relative_to(results)).read_bytes() == weights.read_bytes(), weights
+
+
+def test_a_method_learns_nothing_from_the_test_subject(run, tmp_path_factory):
+    """The test subject's images become NaN; every method is fitted again to the same bytes."""
+    folder = shutil.copytree(run[0], tmp_path_factory.mktemp("copy"), dirs_exist_ok=True)
+    results = folder / "results/tiny"
+    before = {
+        path.relative_to(results): path.read_bytes()
+        for name in ("weights.safetensors", "card.json", "history.csv")
+        for path in results.glob(f"models/**/{name}")
+    }
+    for path in results.glob("sh/*/sub-01_*.nii"):
+        image = nib.load(path)
+        if image.ndim == 4:
+            nib.save(nib.Nifti1Image(np.full(image.shape, np.nan, np.float32), image.affine), path)
+    shutil.rmtree(results / "models")
+    shutil.rmtree(results / "splits")
+    result = snakemake(
+        folder, *(str(Path("results/tiny") / p) for p in before), "--rerun-triggers", "input"
+    )
+    assert result.returncode == 0, result.stderr[-3000:]
+    for name, content in before.items():
+        assert (results / name).read_bytes() == content, name
+
+
+def test_the_report_shows_table_and_figures(run):
+    result = snakemake(run[0], "--report", "report.html")
+    assert result.returncode == 0, result.stderr[-3000:]
+    report = (run[0] / "report.html").read_text()
+    names = ["patch_mse.html", "platforms.png", "learning_curves.png", "errors_prisma_st.png"]
+    for name in [*names, "registration.html", "registration_01.png"]:
+        assert name in report
+    assert "All scans are simulated" in report
+
+
+def test_a_typo_stops_before_any_job_with_one_line(tmp_path):
+    wrong = tmp_path / "wrong.yaml"
+    wrong.write_text("cross_validation: {fold: 2}\n")
+    result = snakemake(tmp_path, config=wrong)
+    said = result.stdout + result.stderr
+    assert result.returncode != 0
+    assert "unknown key 'fold' at cross_validation; did you mean 'folds'?" in said
+    assert "Traceback" not in said
+    assert not (tmp_path / "results").exists()
+
+
+def test_the_full_synthetic_run_has_a_plan(tmp_path):
+    result = snakemake(
+        tmp_path, "--dry-run", "--quiet", "rules", config=ROOT / "config/phantom.yaml"
+    )
+    assert result.returncode == 0, result.stderr
+    # 10 folds: 3 targets x 3 seeds x (espcn, diqt, msp_espcn, msp_diqt), 3 seeds of mtl_hard, and
+    # 3 targets x (noise, identity, affine, ridge).
+    said = result.stdout + result.stderr
+    assert re.search(rf"^fit +{10 * (36 + 3 + 12)}$", said, flags=re.MULTILINE)
+
+
+def test_a_run_may_train_nothing(tmp_path):
+    methods = "methods=[identity, ridge]"
+    jobs = planned(tmp_path, "--config", methods, config=ROOT / "config/config.yaml")
+    assert "Fit ridge to prisma_st, fold 0, seed 0" in jobs
+    assert "Draw the learning curves" not in jobs
+
+
+# --- What a change of code re-runs
+
+
+@pytest.fixture
+def clone(tmp_path):
+    """A copy of the workflow, to be edited."""
+    for name in ("scripts", "workflow", "config", "envs"):
+        shutil.copytree(ROOT / name, tmp_path / "clone" / name)
+    shutil.copy(ROOT / "Snakefile", tmp_path / "clone")
+    return tmp_path / "clone"
+
+
+def changed_jobs(run, clone):
+    """Jobs of the finished run that the edited code re-runs."""
+    return planned(run[0], "--rerun-triggers", "params", root=clone)
+
+
+def edit(path, old, new):
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+def test_a_new_network_re_runs_nothing(run, clone):
+    networks = clone / "scripts/harmonization/networks"
+    code = (networks / "espcn.py").read_text().replace("Espcn", "Unused")
+    (networks / "unused.py").write_text(code)
+    assert changed_jobs(run, clone) == []
+
+
+def test_another_text_of_an_error_re_runs_nothing(run, clone):
+    edit(clone / "scripts/harmonization/images/nifti.py", "no such file", "is not there")
+    assert changed_jobs(run, clone) == []
+
+
+def test_another_msp_re_runs_its_fits_and_what_follows(run, clone):
+    path = clone / "scripts/harmonization/networks/multi_stage.py"
+    edit(path, "nn.Conv3d(width, width, 1)", "nn.Conv3d(width, width, 1, bias=False)")
+    jobs = changed_jobs(run, clone)
+    assert sorted(jobs) == sorted(
+        [
+            *(f"Fit msp_espcn to {t}, fold 0, seed 0" for t in TARGETS),
+            *(f"Predict {t} of 01 by msp_espcn" for t in TARGETS),
+            *(f"Score msp_espcn on {t} of 01" for t in TARGETS),
+            *("Join all scores", "Make the table of patch MSE", "Draw the learning curves"),
+            *(f"Draw the errors on {t}" for t in TARGETS),
+        ]
+    )
+
+
+@pytest.mark.slow
+def test_the_phantom_is_checked_on_request(run, results):
+    result = snakemake(run[0], "check_phantom")
+    assert result.returncode == 0, result.stderr[-3000:]
+    checks = pd.read_csv(results / "tables/phantom_checks.csv")
+    assert len(checks) == 30
+    assert checks["passed"].all(), checks[~checks["passed"]]
+    for figure in ("anisotropy", "fods", "scanners", "checks"):
+        assert (results / f"figures/phantom_{figure}.png").stat().st_size > 20_000

@@ -1,0 +1,95 @@
+# Reads: the manifest of a fold, and through it the images of its training and validation subjects.
+# Writes: models/, the weights, card and history of every method's models; predictions/ of the test
+# subjects.
+
+
+# Also serves methods with nothing to learn: they get a card, and predict like the others.
+rule fit:
+    input:
+        manifest=P.manifest,
+        components=lambda w: PLAN.model_files(
+            P.weights, PLAN.components(w.method, w.target, w.fold, w.seed)
+        ),
+    output:
+        weights=P.weights,
+        card=P.card,
+        history=P.history,
+    log:
+        P.log("fit", P.model),
+    benchmark:
+        P.benchmark("fit", P.model)
+    wildcard_constraints:
+        method=one_of(name for name, method in METHODS.items() if method.is_model),
+    # Before anything short, which then fills the gaps between the long ones.
+    priority: 1
+    conda:
+        "../../envs/environment.yaml"
+    resources:
+        gpu=lambda w: int(METHODS[w.method].is_trained),
+    params:
+        version=lambda w: PLAN.version("fit", w.method),
+        settings=lambda w: as_json(METHODS[w.method].fit_settings),
+        components=lambda w: PLAN.model_files(
+            P.model, PLAN.components(w.method, w.target, w.fold, w.seed)
+        ),
+        precision=config["precision"],
+        folder=subpath(output.weights, parent=True),
+    message:
+        "Fit {wildcards.method} to {wildcards.target}, fold {wildcards.fold}, seed {wildcards.seed}"
+    shell:
+        "python -m fit --method {wildcards.method} --settings {params.settings:q}"
+        " --manifest {input.manifest} --target {wildcards.target} --fold {wildcards.fold}"
+        " --seed {wildcards.seed} --components {params.components}"
+        " --precision {params.precision} --gpus {resources.gpu}"
+        " --output {params.folder} 2>&1 | tee {log}"
+
+
+rule predict:
+    input:
+        weights=lambda w: PLAN.model_of(P.weights, w.method, w.target, w.fold, w.seed),
+        card=lambda w: PLAN.model_of(P.card, w.method, w.target, w.fold, w.seed),
+        source=P.sh.format(scan="scan", subject="{subject}", platform=SOURCE),
+        mask=P.sh_mask.format(scan="scan", subject="{subject}", platform=SOURCE),
+    output:
+        P.prediction if config["keep_predictions"] else temp(P.prediction),
+    log:
+        P.log("predict", P.prediction),
+    benchmark:
+        P.benchmark("predict", P.prediction)
+    wildcard_constraints:
+        method=one_of(name for name, method in METHODS.items() if method.is_model),
+    conda:
+        "../../envs/environment.yaml"
+    resources:
+        gpu=lambda w: int(METHODS[w.method].is_trained),
+    params:
+        version=lambda w: PLAN.version("predict", w.method),
+        folder=subpath(input.weights, parent=True),
+    message:
+        "Predict {wildcards.target} of {wildcards.subject} by {wildcards.method}"
+    shell:
+        "python -m predict --model {params.folder} --source {input.source}"
+        " --mask {input.mask} --target {wildcards.target} --gpus {resources.gpu}"
+        " --output {output} &> {log}"
+
+
+# A control that is itself a scan.
+rule copy_scan:
+    input:
+        lambda w: P.sh.format(
+            scan=METHODS[w.method].scan, subject=w.subject, platform=w.target
+        ),
+    output:
+        P.prediction if config["keep_predictions"] else temp(P.prediction),
+    log:
+        P.log("copy_scan", P.prediction),
+    benchmark:
+        P.benchmark("copy_scan", P.prediction)
+    wildcard_constraints:
+        method=one_of(name for name, method in METHODS.items() if method.scan),
+    conda:
+        "../../envs/environment.yaml"
+    message:
+        "Take the {wildcards.method} of {wildcards.target} of {wildcards.subject}"
+    shell:
+        "cp {input} {output} &> {log}"

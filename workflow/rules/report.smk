@@ -1,0 +1,233 @@
+# Reads: metrics.csv, models/, sh/ and the slices in evaluation/. Writes: tables/ and figures/, and
+# config.yaml, the configuration that all of it was made with.
+
+# Everything is shown for the test subject of the first fold.
+SHOWN_FOLD = 0
+SHOWN_SUBJECT = PLAN.parts(SHOWN_FOLD)["test"][0]
+
+
+rule write_config:
+    output:
+        P.config,
+    log:
+        P.log("write_config", P.config),
+    benchmark:
+        P.benchmark("write_config", P.config)
+    conda:
+        "../../envs/environment.yaml"
+    params:
+        version=PLAN.version("write_config"),
+        config=as_json({**config, "method_settings": PLAN.method_settings()}),
+    message:
+        "Write the configuration of the run"
+    shell:
+        "python -m write_config --config {params.config:q} --output {output} &> {log}"
+
+
+rule make_table:
+    input:
+        P.metrics,
+    output:
+        csv=P.table.format(table="patch_mse", format="csv"),
+        tex=P.table.format(table="patch_mse", format="tex"),
+        html=report(
+            P.table.format(table="patch_mse", format="html"),
+            caption="../report/patch_mse.rst",
+            category="Tables",
+        ),
+    log:
+        P.log("make_table", P.table.format(table="patch_mse", format="csv")),
+    benchmark:
+        P.benchmark("make_table", P.table.format(table="patch_mse", format="csv"))
+    conda:
+        "../../envs/environment.yaml"
+    params:
+        version=PLAN.version("make_table"),
+        # In the order of the methods, which is that of the table's rows.
+        labels=json.dumps({name: METHODS[name].label for name in config["methods"]}),
+        targets=TARGETS,
+    message:
+        "Make the table of patch MSE"
+    shell:
+        "python -m make_table --metrics {input} --labels {params.labels:q}"
+        " --targets {params.targets} --csv {output.csv} --tex {output.tex} --html {output.html} &> {log}"
+
+
+rule tabulate_registrations:
+    input:
+        PLAN.of_registered(P.quality),
+    output:
+        csv=P.table.format(table="registration", format="csv"),
+        html=report(
+            P.table.format(table="registration", format="html"),
+            caption="../report/registration.rst",
+            category="Registration",
+        ),
+    log:
+        P.log(
+            "tabulate_registrations",
+            P.table.format(table="registration", format="csv"),
+        ),
+    benchmark:
+        P.benchmark(
+            "tabulate_registrations",
+            P.table.format(table="registration", format="csv"),
+        )
+    conda:
+        "../../envs/environment.yaml"
+    params:
+        version=PLAN.version("tabulate_registrations"),
+        of_scans=options(
+            dict(
+                zip(
+                    ("subjects", "platforms", "scans"),
+                    map(" ".join, zip(*PLAN.registered_scans())),
+                )
+            )
+        ),
+    message:
+        "Make the table of registrations"
+    shell:
+        "python -m tabulate_registrations --qualities {input} {params.of_scans}"
+        " --csv {output.csv} --html {output.html} &> {log}"
+
+
+rule plot_registration:
+    input:
+        fixed=lambda w: PLAN.scan(w.subject, SOURCE).dwi,
+        fixed_bval=lambda w: PLAN.scan(w.subject, SOURCE).bval,
+        dwi=lambda w: [PLAN.scan(*s).dwi for s in PLAN.registered_scans(w.subject)],
+        bval=lambda w: [PLAN.scan(*s).bval for s in PLAN.registered_scans(w.subject)],
+        transforms=lambda w: PLAN.of_registered(P.transform, w.subject),
+        qualities=lambda w: PLAN.of_registered(P.quality, w.subject),
+    output:
+        pdf=P.figure.format(figure="registration_{subject}", format="pdf"),
+        png=report(
+            P.figure.format(figure="registration_{subject}", format="png"),
+            caption="../report/registration.rst",
+            category="Registration",
+            labels={"subject": "{subject}"},
+        ),
+    log:
+        P.log(
+            "plot_registration",
+            P.figure.format(figure="registration_{subject}", format="png"),
+        ),
+    benchmark:
+        P.benchmark(
+            "plot_registration",
+            P.figure.format(figure="registration_{subject}", format="png"),
+        )
+    conda:
+        "../../envs/environment.yaml"
+    params:
+        version=PLAN.version("plot_registration"),
+        labels=lambda w: [
+            f"{platform} ({scan})" if scan == "rescan" else platform
+            for _, platform, scan in PLAN.registered_scans(w.subject)
+        ],
+        title=lambda w: f"{SOURCE} of subject {w.subject} in red, the others in cyan",
+    message:
+        "Draw the registrations of {wildcards.subject}"
+    shell:
+        "python -m plot_registration --fixed {input.fixed} {input.fixed_bval}"
+        " --labels {params.labels:q} --dwi {input.dwi} --bval {input.bval}"
+        " --transforms {input.transforms} --qualities {input.qualities}"
+        " --title {params.title:q} --output {output} &> {log}"
+
+
+rule plot_platforms:
+    input:
+        dwi=[PLAN.scan(SHOWN_SUBJECT, platform).dwi for platform in PLAN.used_platforms],
+        bval=[
+            PLAN.scan(SHOWN_SUBJECT, platform).bval for platform in PLAN.used_platforms
+        ],
+        sh=expand(
+            P.sh, scan="scan", subject=SHOWN_SUBJECT, platform=PLAN.used_platforms
+        ),
+    output:
+        pdf=P.figure.format(figure="platforms", format="pdf"),
+        png=report(
+            P.figure.format(figure="platforms", format="png"),
+            caption="../report/platforms.rst",
+            category="Figures",
+        ),
+    log:
+        P.log("plot_platforms", P.figure.format(figure="platforms", format="png")),
+    benchmark:
+        P.benchmark("plot_platforms", P.figure.format(figure="platforms", format="png"))
+    conda:
+        "../../envs/environment.yaml"
+    params:
+        version=PLAN.version("plot_platforms"),
+        platforms=PLAN.used_platforms,
+        subject=SHOWN_SUBJECT,
+    message:
+        "Draw all platforms of {params.subject}"
+    shell:
+        "python -m plot_platforms --platforms {params.platforms} --dwi {input.dwi}"
+        " --bval {input.bval} --sh {input.sh} --subject {params.subject} --output {output} &> {log}"
+
+
+rule plot_learning_curves:
+    input:
+        PLAN.model_files(P.history, PLAN.trained_models()),
+    output:
+        pdf=P.figure.format(figure="learning_curves", format="pdf"),
+        png=report(
+            P.figure.format(figure="learning_curves", format="png"),
+            caption="../report/learning_curves.rst",
+            category="Figures",
+        ),
+    log:
+        P.log(
+            "plot_learning_curves",
+            P.figure.format(figure="learning_curves", format="png"),
+        ),
+    benchmark:
+        P.benchmark(
+            "plot_learning_curves",
+            P.figure.format(figure="learning_curves", format="png"),
+        )
+    conda:
+        "../../envs/environment.yaml"
+    params:
+        version=PLAN.version("plot_learning_curves"),
+        models=lambda w, input: [str(Path(file).parent) for file in input],
+    message:
+        "Draw the learning curves"
+    shell:
+        "python -m plot_learning_curves --models {params.models}"
+        " --output {output} &> {log}"
+
+
+rule plot_errors:
+    input:
+        lambda w: PLAN.predictions(
+            P.slice, targets=[w.target], folds=[SHOWN_FOLD], all_seeds=False
+        ),
+    output:
+        pdf=P.figure.format(figure="errors_{target}", format="pdf"),
+        png=report(
+            P.figure.format(figure="errors_{target}", format="png"),
+            caption="../report/errors.rst",
+            category="Figures",
+            labels={"target": "{target}"},
+        ),
+    log:
+        P.log("plot_errors", P.figure.format(figure="errors_{target}", format="png")),
+    benchmark:
+        P.benchmark(
+            "plot_errors", P.figure.format(figure="errors_{target}", format="png")
+        )
+    conda:
+        "../../envs/environment.yaml"
+    params:
+        version=PLAN.version("plot_errors"),
+        labels=[METHODS[name].label for name in config["methods"]],
+        title=lambda w: f"{w.target} of subject {SHOWN_SUBJECT}",
+    message:
+        "Draw the errors on {wildcards.target}"
+    shell:
+        "python -m plot_errors --labels {params.labels:q} --slices {input}"
+        " --title {params.title:q} --output {output} &> {log}"
