@@ -1,21 +1,21 @@
-# make results   set up where needed, then the embedded run: tables and figures
-# make test      set up where needed, then the tests; make test-all adds the slow ones
+# make results   set up if needed, then the embedded run: tables and figures
+# make test      set up if needed, then the tests; make test-slow runs the slow ones
 # make effects   how much of each scanner effect of the phantom a linear map undoes; half an hour
-# make clean     remove all results but what was downloaded
-# make lock      resolve envs/requirements.in into exact pins anew
+# make clean     remove all results except downloads
+# make lock      resolve envs/requirements.in into new exact pins
 
 PYTHON ?= python3
 CORES ?= 2
 BIN := .venv/bin
 
-.PHONY: results report effects test test-all lint format lock setup clean
+.PHONY: results report effects test test-slow test-all lint format lock setup clean
 
 setup: .venv/installed
 
 .venv/installed: envs/requirements.txt envs/setup.sh
 	@sh envs/setup.sh $(PYTHON)
 
-# The BIDS validator and the parallel runner: only the tests need them.
+# Only the tests need the BIDS validator and the parallel runner.
 .venv/installed-for-tests: .venv/installed envs/requirements-test.txt
 	@$(BIN)/python -m pip install --disable-pip-version-check --quiet -r envs/requirements-test.txt
 	@touch $@
@@ -35,10 +35,12 @@ effects: setup
 		--rerun-incomplete --show-failed-logs --quiet host reason
 
 test: .venv/installed-for-tests
-	@$(BIN)/python -m pytest -n $(CORES) --dist worksteal -m "not slow"
+	@$(BIN)/python -m pytest -n $(CORES) --dist loadfile -m "not slow"
 
-test-all: .venv/installed-for-tests
-	@$(BIN)/python -m pytest -n $(CORES) --dist worksteal
+test-slow: .venv/installed-for-tests
+	@$(BIN)/python -m pytest -n $(CORES) --dist loadfile -m slow
+
+test-all: test test-slow
 
 lint: setup
 	@$(BIN)/ruff format --check .

@@ -13,9 +13,9 @@ configfile: f"{workflow.basedir}/config/config.yaml"
 
 
 include: "workflow/rules/common.smk"
-# Scans come in.
+# Scans are made or imported, and validated.
 include: "workflow/rules/data.smk"
-# Every target scan is brought onto its subject's source, and both become coefficients.
+# Target scans are registered to their subject's source, and all scans become coefficients.
 include: "workflow/rules/images.smk"
 # Subjects are split into folds; methods learn from a fold and predict its test subject.
 include: "workflow/rules/folds.smk"
@@ -31,7 +31,7 @@ report: "workflow/report/workflow.rst"
 rule all:
     default_target: True
     input:
-        # The data set and what the run was made with.
+        # The data set, and the configuration of the run.
         P.dataset_description if PLAN.data_source.simulated else P.validation,
         P.config,
         # Every model: a deleted one is fitted again.

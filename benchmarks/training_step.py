@@ -2,8 +2,8 @@
 
     python benchmarks/training_step.py [--gpus 1] [--precision bfloat16]
 
-Compare ratios within one run: the seconds of a shared machine are noise. On a GPU it first checks
-that a step there gives the CPU's loss.
+Compare ratios within one run: absolute times on a shared machine are noise. On a GPU, it first
+checks that a step gives the same loss as on the CPU.
 """
 
 import argparse
@@ -84,7 +84,7 @@ NETWORKS: dict[str, tuple[Callable[[], Network], list[str]]] = {
 
 
 def random_data(device: str) -> PatchData:
-    """Patches of noise: a step takes as long as on images."""
+    """Patches of noise; a step takes as long as on images."""
     generator = torch.Generator().manual_seed(0)
     lattice = Lattice()
     edge = CORES * lattice.core
@@ -106,21 +106,21 @@ def random_data(device: str) -> PatchData:
 def patches_per_second(
     network: Network, data: PatchData, batch: int, precision: torch.dtype, seconds: float
 ) -> float:
-    """Steps for so many seconds, after a warm-up."""
+    """Take steps for so many seconds after a warm-up; return their patches per second."""
     adam = torch.optim.Adam([p for p in network.parameters() if p.requires_grad], fused=True)
     chosen = torch.arange(batch)
     for step in range(3):
         training_step(network, data, chosen, adam, step, precision)
     steps, started = 0, time.perf_counter()
     while time.perf_counter() - started < seconds:
-        # It reads the loss, so the GPU has finished when it returns.
+        # A step reads the loss, so the GPU has finished when it returns.
         training_step(network, data, chosen, adam, steps, precision)
         steps += 1
     return steps * batch / (time.perf_counter() - started)
 
 
 def loss_difference(batch: int) -> float:
-    """Relative difference of the loss after one step on the GPU and on the CPU."""
+    """Relative difference between the losses after one step on the GPU and on the CPU."""
     losses = []
     for device in ("cpu", "cuda"):
         torch.manual_seed(0)

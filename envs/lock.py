@@ -1,7 +1,7 @@
 """Resolve requirements.in into exact pins: requirements.txt for pip, two environments for conda.
 
-All files come from one resolution, so they cannot differ. Run by ``make lock``, with the Python
-that users shall have at least.
+All files come from one resolution, so they cannot differ. ``make lock`` runs it; use the oldest
+Python that is supported.
 """
 
 import json
@@ -40,7 +40,7 @@ def environment(
     channels: tuple[str, ...] = CONDA_FORGE,
     more: tuple[str, ...] = (),
 ) -> str:
-    """Text of a conda environment: Python and `more` from conda, all else by the pins from pip."""
+    """Text of a conda environment: Python and `more` from conda, all other `pins` from pip."""
     lines = [f"name: {name}", "channels:", *(f"  - {channel}" for channel in channels)]
     lines += ["dependencies:", f"  - python={OLDEST_PYTHON}", *(f"  - {p}" for p in more)]
     lines += ["  - pip", "  - pip:", *(f"    - {pin}" for pin in pins)]
@@ -48,7 +48,7 @@ def environment(
 
 
 def flirt_environment(pins: list[str]) -> str:
-    """Text of flirt.yaml: the environment with FSL's FLIRT, for the registration alone."""
+    """Text of flirt.yaml: the environment with FSL's FLIRT, for registration only."""
     return environment(pins, "msp-harmonization-flirt", FSL, ("fsl-flirt",))
 
 

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Make .venv with the pinned packages. Usage: envs/setup.sh [PYTHON]
-# Everything pip says goes to .venv/install.log; a problem is one line.
+# All output of pip goes to .venv/install.log; a problem is reported in one line.
 set -u
 python=${1:-python3}
 

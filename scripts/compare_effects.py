@@ -1,6 +1,6 @@
 """Tabulate how much of each scanner effect linear maps undo.
 
-Reads the scores of runs that differ in the scanner effects of their phantom.
+It reads the scores of runs that differ in the scanner effects of their phantom.
 """
 
 import argparse
@@ -38,7 +38,7 @@ def effect_rows(effect: str, metrics: pd.DataFrame, methods: list[str]) -> pd.Da
     table = means.pivot_table(index="target", columns="method", values="value", sort=False)
     table = 1000 * table[methods]
     first, last = table[methods[0]], table[methods[-1]]
-    # Where nothing differs there is nothing to undo.
+    # Where nothing differs, there is nothing to undo.
     table["undone"] = (1 - last / first).where(first > 1e-4)
     return table.reset_index().assign(effect=effect)[["effect", "target", *methods, "undone"]]
 

@@ -11,7 +11,7 @@ from harmonization.plan.version import imported_modules
 ROOT = Path(__file__).parent.parent
 LIBRARY = ROOT / "scripts/harmonization"
 GROUND = "ground"
-# From below to above: a wing may import those of lower floors, and itself.
+# From bottom to top: a wing may import wings of lower floors, and itself.
 FLOORS = (
     (GROUND,),
     ("plan", "images"),
@@ -64,13 +64,13 @@ def documented() -> str:
 
 
 def modules(wing: str) -> list[Path]:
-    """Modules of a wing; those of the ground lie in the library itself."""
+    """Modules of a wing; those of the ground lie directly in the library."""
     folder = LIBRARY if wing == GROUND else LIBRARY / wing
     return sorted(path for path in folder.glob("*.py") if path.name != "__init__.py")
 
 
 def imports(wing: str) -> list[str]:
-    """Wings that the modules of a wing import, itself left out."""
+    """Other wings that the modules of a wing import."""
     return sorted({other for path in modules(wing) for other in wings_of(path)} - {wing})
 
 

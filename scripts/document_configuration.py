@@ -1,4 +1,4 @@
-"""Write the tables in config/README.md from the schemas and the sources of the plug-ins."""
+"""Write the tables in config/README.md from the schemas and the code of the plug-ins."""
 
 import argparse
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ def main() -> None:
 
 
 def documented(text: str) -> str:
-    """The text of the README with its tables written again."""
+    """Text of the README with new tables."""
     for name in ("config", "method"):
         schema = yaml.safe_load((ROOT / f"workflow/schemas/{name}.schema.yaml").read_text())
         rows = [(f"`{key}`", meaning) for key, meaning in keys(schema, schema)]
@@ -33,7 +33,7 @@ def documented(text: str) -> str:
 
 
 def with_table(text: str, name: str, rows: list[tuple[str, ...]]) -> str:
-    """The text with other rows in one of its tables."""
+    """The text with new rows in one of its tables."""
     start, end = START.format(name=name), END.format(name=name)
     before, rest = text.split(start)
     _, after = rest.split(end)
@@ -42,7 +42,7 @@ def with_table(text: str, name: str, rows: list[tuple[str, ...]]) -> str:
 
 
 def plugin_rows() -> Iterator[tuple[str, ...]]:
-    """Every plug-in, and below it every setting of it and of its fit in closed form."""
+    """Every plug-in, followed by its settings and those of its fit in closed form."""
     for key, wing in WINGS.items():
         for name in plugin_names(wing):
             plugin = read_plugin(wing, name)

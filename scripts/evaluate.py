@@ -2,6 +2,7 @@
 
 import argparse
 import csv
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,7 @@ def main() -> None:
     parser.add_argument("--truth", type=Path, help="noise-free target")
     parser.add_argument("--tissue", type=Path, help="labels, on the source's own grid")
     parser.add_argument("--manifest", type=Path, required=True, help="of the fold")
+    parser.add_argument("--scoring", type=Path, required=True, help="patches that count")
     parser.add_argument("--output", type=Path, required=True, help="rows")
     parser.add_argument("--slice", type=Path, required=True, help="for figures")
     args = parser.parse_args()
@@ -38,7 +40,8 @@ def main() -> None:
             f"{args.prediction}: shape {prediction.shape} or affine differs from {args.measured} "
             f"{measured.shape}; a method must predict on the grid of its target"
         )
-    mask = np.all([read_image(path)[0] > 0 for path in args.mask], axis=0)
+    masks = [read_image(path)[0] > 0 for path in args.mask]
+    mask = np.all(masks, axis=0)
     truth = read_image(args.truth)[0] if args.truth else None
     tissue = labels_on_grid(args.tissue, mask, affine) if args.tissue else None
 
@@ -48,7 +51,9 @@ def main() -> None:
         Lattice(**manifest["lattice"]),
         manifest["scales"][args.target],
         manifest["normalisation"][args.target],
+        np.array(read_json(args.scoring)["patches"][args.subject]),
     )
+    report_coverage(scoring, masks[0])
     scores = scoring.scores(prediction, measured, truth, tissue)
     with whole_file(args.output) as temporary, temporary.open("w", newline="") as stream:
         writer = csv.writer(stream, lineterminator="\n")
@@ -57,6 +62,25 @@ def main() -> None:
         writer.writerows([*given, s.region, s.metric, f"{s.value:.9g}"] for s in scores)
     with whole_file(args.slice) as temporary:
         np.savez(temporary, **scoring.slice(prediction, measured))
+
+
+def report_coverage(scoring: Scoring, measured: np.ndarray) -> None:
+    """Report the patches that a control scan reaches only in part or not at all.
+
+    Raises
+    ------
+    InputError
+        If it reaches no patch that counts.
+    """
+    reached, wanted = scoring.coverage, dataclasses.replace(scoring, mask=measured).coverage
+    if not reached.any():
+        raise InputError("no voxel of the patches that count lies in all masks; look at the scans")
+    missed, partly = (reached == 0).sum(), ((reached > 0) & (reached < wanted)).sum()
+    if missed or partly:
+        print(
+            f"scored where all masks reach: of {len(wanted)} patches that count, {partly} in part "
+            f"and {missed} not at all"
+        )
 
 
 def labels_on_grid(path: Path, mask: np.ndarray, affine: np.ndarray) -> np.ndarray:

@@ -1,6 +1,6 @@
 """Fit one method to one fold: by gradient descent, in closed form, or not at all.
 
-Reads training and validation files only, those that the manifest names.
+It reads only the training and validation files that the manifest names.
 """
 
 import argparse
@@ -95,14 +95,14 @@ def main() -> None:
 
 
 def task_of(fold: Fold, target: str, seed: int, components: list[Card]) -> Task:
-    """Task of a model: it reads the scans of its own target and of its components' targets."""
+    """Task of a model, which reads the scans of its own target and of its components' targets."""
     read = {target, *(t for card in components for t in card.specification.task.scales)}
     scales = {t: r for t, r in fold.scales.items() if t in read or target == "all"}
     return Task(fold.channels, scales, None if target == "all" else target, seed)
 
 
 def normalisation(fold: Fold, model: Model) -> dict[str, Any]:
-    """How to normalise the input of a model, and how to undo it on each output."""
+    """How to normalise a model's input, and how to undo this on each output."""
     given = fold.normalisation[fold.source]
     targets = [model.task.target] if model.task.target else list(model.task.scales)
     return {
@@ -112,7 +112,7 @@ def normalisation(fold: Fold, model: Model) -> dict[str, Any]:
 
 
 def write_history(path: Path, history: list[Progress]) -> None:
-    """Write one row for each look at the validation subjects; none for a fit without steps."""
+    """Write one row for each validation; none for a fit without steps."""
     with whole_file(path) as temporary, temporary.open("w", newline="") as stream:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(field.name for field in dataclasses.fields(Progress))

@@ -1,7 +1,7 @@
 """Fit spherical harmonics to a scan on its subject's source grid.
 
-The source stays where it is and is only cropped to its brain. A target is sampled once, on the
-same grid or on its 2^3 split.
+The source stays in place and is only cropped to its brain. A target is sampled once, on the same
+grid or on its 2^3 split.
 """
 
 import argparse

@@ -13,21 +13,23 @@ from harmonization.report.tables import patch_mse_table, styled
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--metrics", type=Path, required=True)
-    parser.add_argument("--labels", type=json.loads, required=True, help="JSON by method, in order")
+    parser.add_argument(
+        "--methods", type=json.loads, required=True, help="JSON by method, in order: label, role"
+    )
     parser.add_argument("--targets", nargs="+", required=True, help="in order")
     for output in ("csv", "tex", "html"):
         parser.add_argument(f"--{output}", type=Path, required=True)
     args = parser.parse_args()
 
     metrics = pd.read_csv(args.metrics, dtype={"subject": str})
-    table = patch_mse_table(metrics, args.labels, args.targets)
+    table = patch_mse_table(metrics, args.methods, args.targets)
     if table.empty:
         raise InputError(f"{args.metrics}: no row with metric patch_mse and region brain")
     people = metrics["subject"].nunique()
     caption = (
         f"Patch MSE x 1000 (mean over {people} test subject{'s' if people > 1 else ''}"
         f"{', standard deviation between them' if people > 1 else ''}); lower is better, the best "
-        "method that is no control in bold."
+        "rival in bold."
     )
     write_text(args.csv, table.to_csv(index=False, lineterminator="\n", float_format="%.9g"))
     style = styled(table, args.targets, caption)

@@ -1,4 +1,4 @@
-"""Register a target scan to its subject's source scan: both are represented by their mean b=0."""
+"""Register a target scan to its subject's source scan by their mean b=0 images."""
 
 import argparse
 import sys

@@ -32,7 +32,7 @@ def main() -> None:
         for s in subjects
     }
     conventions = [read_json(path(paths.sh_sidecar, s, p)) for s in subjects for p in platforms]
-    # Platforms may differ in their shell, and in nothing else.
+    # Platforms may differ in their shell, but in nothing else.
     alike = [{key: value for key, value in c.items() if key != "shell"} for c in conventions]
     if any(c != alike[0] for c in alike):
         raise InputError(

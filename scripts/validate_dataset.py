@@ -1,4 +1,4 @@
-"""Look for everything that is wrong with a BIDS data set, and say what to do about it."""
+"""Find everything that is wrong with a BIDS data set, and say what to do about it."""
 
 import argparse
 import json
@@ -13,7 +13,7 @@ from harmonization.plan.configuration import check_run, merge
 from harmonization.plan.sources import SOURCES
 
 ROOT = Path(__file__).parent.parent
-# What tells a phantom's first scans from the rest of its data set.
+# Entities that tell a phantom's first scans from the rest of its data set.
 FIRST_SCAN = {"run": "1", "description": "preproc"}
 
 
@@ -40,7 +40,7 @@ def main() -> None:
 
 
 def read_changes(config: str) -> dict:
-    """Configuration of a run from a file, or from JSON as the workflow gives it."""
+    """Read a run's configuration from a file, or from JSON as the workflow passes it."""
     if config.startswith("{"):
         return json.loads(config)
     try:

@@ -24,23 +24,30 @@ EMBEDDED = yaml.safe_load((ROOT / "config/config.yaml").read_text())
 
 
 def snakemake(
-    folder: Path, *arguments: str, config: Path = ROOT / "tests/tiny.yaml", root: Path = ROOT
+    folder: Path,
+    *arguments: str,
+    config: Path | None = ROOT / "tests/tiny.yaml",
+    root: Path = ROOT,
+    snakefile: Path | None = None,
 ) -> subprocess.CompletedProcess:
     """Run the workflow in `folder`, as a user would."""
-    command = [sys.executable, "-m", "snakemake", "--snakefile", str(root / "Snakefile")]
-    command += ["--directory", str(folder), "--configfile", str(config), "--cores", "2"]
-    return subprocess.run([*command, *arguments], capture_output=True, text=True, check=False)
+    command = [sys.executable, "-m", "snakemake", "--snakefile", snakefile or root / "Snakefile"]
+    command += ["--directory", folder, "--cores", "2"]
+    command += ["--configfile", config] if config else []
+    return subprocess.run(
+        [*map(str, command), *arguments], capture_output=True, text=True, check=False
+    )
 
 
 def planned(folder: Path, *arguments: str, **options: Path) -> list[str]:
-    """Jobs of a dry run, by what their messages say."""
+    """Messages of the jobs in a dry run."""
     result = snakemake(folder, "--dry-run", *arguments, **options)
     assert result.returncode == 0, result.stderr
     return re.findall(r"^Job \d+: (.*)$", result.stdout + result.stderr, flags=re.MULTILINE)
 
 
 def validator_errors(bids: Path) -> list[dict]:
-    """What the BIDS validator finds wrong with a data set."""
+    """Errors that the BIDS validator finds in a data set."""
     validator = Path(sys.executable).with_name("bids-validator-deno")
     result = subprocess.run(
         [validator, bids, "--format", "json"], capture_output=True, text=True, check=False
@@ -51,8 +58,8 @@ def validator_errors(bids: Path) -> list[dict]:
 
 @pytest.fixture(scope="session")
 def shared(tmp_path_factory, worker_id):
-    """Make something once for all workers: the first that needs it makes it, the others wait."""
-    # The folder of a worker lies in that of all of them.
+    """Make something once for all workers: the first to need it makes it, and the others wait."""
+    # Each worker's folder lies in a folder that all share.
     base = tmp_path_factory.getbasetemp()
     base = base if worker_id == "master" else base.parent
 
@@ -71,7 +78,7 @@ def shared(tmp_path_factory, worker_id):
 
 @pytest.fixture(scope="session")
 def run(shared):
-    """A folder in which the tiny run has been made, and what Snakemake said."""
+    """A folder with the finished tiny run, and Snakemake's output."""
 
     def build(folder):
         result = snakemake(folder)
@@ -84,13 +91,16 @@ def run(shared):
 
 @pytest.fixture
 def results(run):
-    """What the tiny run has made."""
+    """Results of the tiny run."""
     return run[0] / "results/tiny"
 
 
 @pytest.fixture
 def command(monkeypatch, capsys):
-    """Run a command as `python scripts/<name>.py`; gives its exit status and error output."""
+    """Run a command as `python scripts/<name>.py`; return its exit status and error output.
+
+    Its standard output is in `command.said`.
+    """
 
     def run(name, options, *positional):
         arguments = [f"{name}.py"]
@@ -105,7 +115,8 @@ def command(monkeypatch, capsys):
             runpy.run_path(str(ROOT / f"scripts/{name}.py"), run_name="__main__")
         except SystemExit as stopped:
             status = stopped.code
-        return status, capsys.readouterr().err
+        run.said, error = capsys.readouterr()
+        return status, error
 
     return run
 
@@ -117,7 +128,7 @@ def _one_thread():
 
 @pytest.fixture(scope="session")
 def atlas(shared):
-    """The phantom's atlas as its users read it."""
+    """The phantom's atlas, as commands read it from its file."""
 
     def build(folder):
         parameters = read_parameters(ROOT / "config/travelling_heads.yaml")
@@ -138,7 +149,7 @@ def make_patch_data(
     scales: dict[str, int] | None = None,
     seed: int = 0,
 ) -> PatchData:
-    """Random source and smooth function of it as target, in the layout of `read_part`."""
+    """Random sources, and smooth functions of them as targets, in the layout of `read_part`."""
     scales = scales or {"a": 1, "b": 1, "c": 2}
     generator = torch.Generator().manual_seed(seed)
     n = 7 * cores

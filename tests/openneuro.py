@@ -1,4 +1,4 @@
-"""A server that looks like OpenNeuro's bucket and mirror, and fails in every way servers do."""
+"""A server that mimics OpenNeuro's bucket and mirror, and fails in every way that servers do."""
 
 import hashlib
 import socket
@@ -14,7 +14,7 @@ def link_to(content: bytes, algorithm: str = "sha256") -> bytes:
 
 
 class Server:
-    """A bucket and a mirror, and what the bucket does wrong with the next requests."""
+    """A bucket and a mirror; `faults` lists how the bucket fails on its next requests."""
 
     def __init__(self, files: dict[str, bytes], accession: str, version: str) -> None:
         self.content = {}
@@ -75,7 +75,7 @@ class Server:
             return
         body = content[first:] + (b"more" if fault == "longer" else b"")
         request.send_response(206 if wanted else 200)
-        # A cut connection ends before what was promised, a truncated answer promises less.
+        # A cut connection ends before the promised length; a truncated answer promises less.
         sent = body[: len(body) // 3] if fault in ("cut", "truncated") else body
         request.send_header("Content-Length", str(len(sent if fault == "truncated" else body)))
         if wanted:

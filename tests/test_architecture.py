@@ -1,4 +1,4 @@
-"""The house: arrows go down, the plan stays light, and rules and commands bear one name."""
+"""The architecture: imports go down, the plan stays light, rules and commands share one name."""
 
 import ast
 import re

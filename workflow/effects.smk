@@ -1,5 +1,5 @@
-# How much of each scanner effect of the phantom does a linear map undo? A run of its own for each
-# effect, then a comparison; half an hour on two cores.
+# How much of each scanner effect of the phantom does a linear map undo? Each effect has a run of its
+# own; then the runs are compared. Half an hour on two cores.
 #
 #   snakemake --snakefile workflow/effects.smk --cores 2
 #
@@ -7,27 +7,22 @@
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(workflow.basedir).parent / "scripts"))
+ROOT = Path(workflow.basedir).parent
+sys.path.insert(0, str(ROOT / "scripts"))
 
 from harmonization.plan.configuration import merge
 from harmonization.plan.paths import RunPaths
 from harmonization.plan.version import code_version
 
 
-configfile: f"{workflow.basedir}/../config/config.yaml"
+configfile: f"{ROOT}/config/config.yaml"
+configfile: f"{ROOT}/config/effects.yaml"
 
 
 EFFECTS = config["dataset"]["effects"]
 STUDIES = {"none": [], **{effect: [effect] for effect in EFFECTS}, "all": EFFECTS}
 P = RunPaths("results")
 TABLE = f"{P.results}/effects.csv"
-METHODS = ["identity", "affine", "ridge"]
-# A thin slab, and all targets on the source's grid: it is the effects that are to differ.
-CHANGES = {
-    "dataset": {"slab": {"centre": 20.0, "thickness": 16.8}},
-    "platforms": {"connectom_sa": {"scale": 1}},
-    "methods": METHODS,
-}
 
 
 rule all:
@@ -38,21 +33,26 @@ rule all:
 
 for study, effects in STUDIES.items():
     alias_ = f"{study}_"  # snakefmt wants a name that ends in _
-    of_study = {"run": f"effect_{study}", "dataset": {"effects": effects}}
 
     module:
         name: study
         snakefile:
             "../Snakefile"
         config:
-            merge(merge(config, CHANGES), of_study)
+            merge(
+                config,
+                {
+                    "run": f"{config['run']}_{study}",
+                    "dataset": {"effects": effects},
+                },
+            )
 
     use rule * from study exclude all as alias_*
 
 
 rule compare_effects:
     input:
-        [RunPaths(f"results/effect_{study}").metrics for study in STUDIES],
+        [RunPaths(f"results/{config['run']}_{study}").metrics for study in STUDIES],
     output:
         TABLE,
     log:
@@ -62,11 +62,9 @@ rule compare_effects:
     conda:
         "../envs/environment.yaml"
     params:
-        version=code_version(
-            Path(workflow.basedir).parent / "scripts", "compare_effects"
-        ),
+        version=code_version(ROOT / "scripts", "compare_effects"),
         effects=list(STUDIES),
-        methods=METHODS,
+        methods=config["methods"],
     message:
         "Compare the effects of the scanners"
     shell:

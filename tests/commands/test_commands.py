@@ -10,7 +10,7 @@ import torch
 from scipy.spatial.transform import Rotation
 
 from harmonization.data.bids import read_gradients, write_gradients
-from harmonization.files import read_json
+from harmonization.files import read_json, write_json
 from harmonization.images.nifti import read_image, write_image
 from harmonization.learning.models import Card, Specification, build, save_model
 from harmonization.learning.network import Task
@@ -66,7 +66,7 @@ def test_a_scan_is_fitted_and_its_sidecar_states_the_conventions(command, scan):
 @pytest.mark.parametrize("flipped", [(0,), (1,), (0, 2), (0, 1, 2)])
 @pytest.mark.parametrize("turn", [(0, 0, 0), (25, -15, 40)])
 def test_a_head_has_the_same_coefficients_however_it_is_stored(command, scan, flipped, turn):
-    """Voxels in another order or an oblique grid: directions in the world stay what they are."""
+    """Neither another order of voxels nor an oblique grid changes directions in the world."""
     oblique = np.eye(4)
     oblique[:3, :3] = Rotation.from_euler("xyz", turn, degrees=True).as_matrix()
     data, affine = read_image(scan["dwi"])
@@ -232,7 +232,7 @@ def test_registration_without_b0_is_refused(command, scan, tmp_path):
 
 @pytest.mark.parametrize("accepted", [False, True])
 def test_a_scan_that_did_not_register_stops_unless_accepted(command, tmp_path, accepted):
-    """A head and another one that is a third longer."""
+    """Register a head to one that is a third longer."""
     rng = np.random.default_rng(5)
     image = np.zeros((24, 24, 24), np.float32)
     image[4:20, 4:20, 4:20] = 100 + 50 * rng.random((16, 16, 16))
@@ -329,17 +329,24 @@ def test_a_prediction_on_another_grid_is_not_scored(command, tmp_path):
     outputs = {"output": tmp_path / "scores.csv", "slice": tmp_path / "slice.npz"}
     images = {name: tmp_path / f"{name}.nii" for name in ("prediction", "measured")}
     status, error = command(
-        "evaluate", labels | images | outputs | {"mask": "mask.nii", "manifest": "fold.json"}
+        "evaluate",
+        labels
+        | images
+        | outputs
+        | {"mask": "mask.nii", "manifest": "fold.json", "scoring": "s.json"},
     )
     assert (status, len(error.splitlines())) == (1, 1)
     assert "prediction.nii: shape (7, 7, 7, 15) or affine differs" in error
     assert not outputs["output"].exists()
 
 
-def test_only_what_all_scans_reach_is_scored(command, tmp_path):
-    measured = np.ones((7, 7, 7, 15), np.float32)
-    reached = np.ones((7, 7, 7), np.uint8)
-    reached[5:] = 0
+@pytest.fixture
+def to_score(tmp_path):
+    """A prediction of three patches that count; it reaches the first only in part."""
+    shape = (7, 7, 21)
+    measured = np.ones((*shape, 15), np.float32)
+    reached = np.ones(shape, np.uint8)
+    reached[5:, :, :7] = 0
     prediction = np.where(reached[..., None], measured + 0.5, 0).astype(np.float32)
     images = {"prediction": prediction, "measured": measured, "mask": reached | 1, "own": reached}
     for name, image in images.items():
@@ -349,16 +356,65 @@ def test_only_what_all_scans_reach_is_scored(command, tmp_path):
         "scales": {"t": 1},
         "normalisation": {"t": STATISTICS},
     }
-    (tmp_path / "fold.json").write_text(json.dumps(manifest))
-    options = dict.fromkeys(("method", "family", "fold", "seed", "subject"), "x") | {
+    write_json(tmp_path / "fold.json", manifest)
+    patches = [[0, 0, 0], [0, 0, 1], [0, 0, 2]]
+    write_json(tmp_path / "scoring.json", {"test": ["x"], "patches": {"x": patches}})
+    return dict.fromkeys(("method", "family", "fold", "seed", "subject"), "x") | {
         "target": "t",
         "prediction": tmp_path / "prediction.nii",
         "measured": tmp_path / "measured.nii",
         "mask": [tmp_path / "mask.nii", tmp_path / "own.nii"],
         "manifest": tmp_path / "fold.json",
+        "scoring": tmp_path / "scoring.json",
         "output": tmp_path / "scores.csv",
         "slice": tmp_path / "slice.npz",
     }
-    assert command("evaluate", options) == (0, "")
-    scores = pd.read_csv(tmp_path / "scores.csv").set_index("metric")
-    assert scores.loc["patch_mse", "value"] == pytest.approx(0.25)
+
+
+def patch_mse_in(path):
+    return pd.read_csv(path).set_index("metric").loc["patch_mse", "value"]
+
+
+def test_only_what_all_scans_reach_is_scored_and_the_log_says_so(command, to_score):
+    assert command("evaluate", to_score) == (0, "")
+    assert patch_mse_in(to_score["output"]) == pytest.approx(0.25)
+    assert "of 3 patches that count, 1 in part and 0 not at all" in command.said
+
+
+def test_a_patch_that_a_scan_does_not_reach_is_left_out(command, to_score, tmp_path):
+    own = np.zeros((7, 7, 21), np.uint8)
+    own[:, :, 7:] = 1
+    write_image(tmp_path / "own.nii", own, AFFINE)
+    assert command("evaluate", to_score) == (0, "")
+    assert patch_mse_in(to_score["output"]) == pytest.approx(0.25)
+    assert "of 3 patches that count, 0 in part and 1 not at all" in command.said
+    write_image(tmp_path / "own.nii", np.zeros_like(own), AFFINE)
+    status, error = command("evaluate", to_score)
+    assert status == 1
+    assert error.startswith("error: no voxel of the patches that count lies in all masks")
+
+
+def test_the_fold_decides_which_patches_are_scored(command, to_score):
+    """The scored target's mask does not: it may be full where another target's is not."""
+    prediction, affine = read_image(to_score["prediction"])
+    prediction[:, :, 14:] = 100.0
+    write_image(to_score["prediction"], prediction, affine)
+    write_json(to_score["scoring"], {"test": ["x"], "patches": {"x": [[0, 0, 1]]}})
+    assert command("evaluate", to_score) == (0, "")
+    assert patch_mse_in(to_score["output"]) == pytest.approx(0.25)
+
+
+def test_patches_to_score_count_on_every_target(command, tmp_path):
+    mask = np.ones((7, 7, 14), np.uint8)
+    write_image(tmp_path / "a.nii", mask, AFFINE)
+    mask[:, :, :5] = 0
+    write_image(tmp_path / "b.nii", mask, AFFINE)
+    options = {
+        "subjects": "x",
+        "masks": [tmp_path / "a.nii", tmp_path / "b.nii"],
+        "scales": json.dumps({"a": 1, "b": 1}),
+        "lattice": json.dumps({"core": 7, "minimum_inside": 0.5}),
+        "output": tmp_path / "scoring.json",
+    }
+    assert command("split_scoring", options) == (0, "")
+    assert read_json(options["output"]) == {"test": ["x"], "patches": {"x": [[0, 0, 1]]}}

@@ -1,4 +1,4 @@
-"""Downloads, from a real server on loopback that fails in every way servers do."""
+"""Downloads, from a real server on loopback that fails in every way that servers do."""
 
 import hashlib
 import socket
@@ -91,7 +91,7 @@ def test_a_cut_download_goes_on_from_where_it_stopped(get, server, tmp_path):
     error = refused(get())
     assert f"{SCAN}.nii.gz: the connection" in error
     assert "5 times; is 127.0.0.1:" in error
-    # Nothing half-written is taken for a scan, not even the files that were whole.
+    # An incomplete scan leaves no files under their names, not even the complete ones.
     assert arrived(tmp_path) == {}
     server.requests.clear()
     assert get() == (0, "")
@@ -218,7 +218,7 @@ def test_progress_is_told(server, tmp_path, monkeypatch):
 
 
 def test_entries_of_the_mirror_are_told_apart():
-    # As the mirror of ds004712 has it.
+    # As in the mirror of ds004712.
     digest = "ff133fa3ec3d55141d9094d9eebabb25fdabb2a654cd39086b351e4283aa2ee2"
     key = f"SHA256E-s1192921--{digest}.nii.gz"
     link = f"../../../.git/annex/objects/wz/z0/{key}/{key}".encode()

@@ -36,7 +36,7 @@ CONFIG["platforms"] = PLATFORMS
 
 
 class Study:
-    """A small data set, and the scan of it that tests spoil."""
+    """A small data set, and the one scan that tests spoil."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -121,7 +121,7 @@ def test_a_valid_data_set_has_no_problems(study):
     assert study.problems() == []
 
 
-# --- What is refused: by name of the file that the report must name, and what it must say
+# --- What is refused: the file that the report must name, and what it must say
 
 CORRUPTIONS = {}
 
@@ -134,7 +134,7 @@ def corruption(named: str, finding: str):
     return register
 
 
-@corruption("dwi.nii.gz", "is empty; copy it anew")
+@corruption("dwi.nii.gz", "is empty; copy it again")
 def empty_file(s):
     s.dwi.write_bytes(b"")
 
@@ -519,7 +519,7 @@ def test_a_corruption_is_refused_with_the_name_of_its_file(study, name):
 
 @pytest.fixture
 def raw_study(study):
-    """The same scans before their preprocessing, which need no masks."""
+    """The same scans before preprocessing; they need no masks."""
     for path in study.root.rglob("*_desc-*"):
         if "mask" in path.name:
             path.unlink()
@@ -562,7 +562,7 @@ def test_all_problems_come_in_one_report(study):
         assert finding in found
 
 
-# --- What is odd but right
+# --- What is odd but valid
 
 ODDITIES = {}
 
@@ -674,7 +674,7 @@ def an_oblique_grid(s):
 
 @oddity
 def a_few_negative_values(s):
-    """Splines leave them behind."""
+    """Spline interpolation leaves them."""
 
     def change(data):
         data[3, 3, 3, 8] = -1

@@ -1,4 +1,4 @@
-"""FSL's FLIRT: its matrices are understood, and what goes wrong with it is told."""
+"""FSL's FLIRT: its matrices are understood, and its failures are reported."""
 
 import json
 import os
@@ -14,7 +14,7 @@ from harmonization.files import read_json
 from harmonization.images.flirt import flirt_space, from_flirt
 from harmonization.images.nifti import write_image
 
-# What stands in for flirt: it notes how it was called, and writes the matrix it was given.
+# Stand-in for flirt: it notes how it was called, and writes the matrix it was given.
 STAND_IN = """#!{python}
 import json, pathlib, sys
 import nibabel as nib, numpy as np
@@ -32,7 +32,7 @@ sys.exit({status})
 
 @pytest.fixture
 def flirt(tmp_path, monkeypatch):
-    """Put a stand-in for flirt on the PATH; gives where it notes its call."""
+    """Put a stand-in for flirt on the PATH; return the file in which it notes its call."""
 
     def stand_in(matrix="", message="", status=0):
         note = tmp_path / "call.json"
@@ -52,7 +52,7 @@ def flirt(tmp_path, monkeypatch):
 
 @pytest.fixture
 def scans(tmp_path, rng):
-    """Options to register two scans; the moving one is the other, one voxel further back."""
+    """Options to register two scans; the moving scan is the fixed one, one voxel further back."""
     affine = np.diag([2.0, 2.0, 2.0, 1.0])
     data = np.ones((8, 9, 10, 3), np.float32)
     data[1:-1, 2:-2, 2:-2] += 5 * rng.random((6, 5, 6, 1))
@@ -71,8 +71,8 @@ def as_text(matrix):
 
 
 def test_flirt_is_called_and_its_matrix_becomes_ours(command, flirt, scans):
-    # By hand: what lies 2 mm further back in the moving scan is brought 2 mm forward by FLIRT, so
-    # that the way from the fixed world to the moving one leads 2 mm back.
+    # By hand: the moving scan lies 2 mm further back, and FLIRT brings it 2 mm forward, so the
+    # transform from the fixed world to the moving one leads 2 mm back.
     matrix = np.eye(4)
     matrix[:3, 3] = [0, 2, 0]
     note = flirt(as_text(matrix))
@@ -101,7 +101,7 @@ def test_the_first_axis_is_reversed_where_the_affine_is_right_handed():
         space = flirt_space((8, 9, 10), affine)
         found = from_flirt(matrix, space, space)
         np.testing.assert_allclose(found, expected, atol=1e-9)
-    # A longer moving grid, with the same first voxel: FLIRT counts from its other end.
+    # The moving grid is longer but has the same first voxel: FLIRT counts from the other end.
     spaces = flirt_space((8, 9, 10), right), flirt_space((10, 9, 10), right)
     found = from_flirt(np.eye(4), *spaces)
     expected[0, 3] = 4
@@ -115,7 +115,7 @@ def test_the_first_axis_is_reversed_where_the_affine_is_right_handed():
 )
 @settings(max_examples=25, deadline=None)
 def test_flirt_counts_in_millimetres_from_the_first_voxel(turn, flips, shift):
-    """Whatever the affine: no length and no handedness changes between FLIRT's spaces."""
+    """Whatever the affine, FLIRT's spaces agree on lengths and handedness."""
     rotation = Rotation.from_euler("xyz", turn, degrees=True).as_matrix()
     affine, shape = np.eye(4), (5, 6, 7)
     affine[:3, :3] = rotation @ np.diag(flips) * [1.2, 1.3, 2.4]
@@ -129,7 +129,7 @@ def test_flirt_counts_in_millimetres_from_the_first_voxel(turn, flips, shift):
     first = [4 if reversed_first else 0, 0, 0, 1]
     np.testing.assert_allclose((space @ affine @ first)[:3], 0, atol=1e-9)
     assert np.linalg.det(space[:3, :3]) == pytest.approx(-1)
-    # FLIRT leaves all where it is: so does what it means in the world.
+    # FLIRT's identity is the identity in the world too.
     np.testing.assert_allclose(from_flirt(np.eye(4), space, space), np.eye(4), atol=1e-9)
 
 

@@ -44,7 +44,7 @@ def test_a_known_pose_is_found_to_half_a_voxel(atlas, target, voxel):
 
 
 def test_a_slab_of_five_slices_registers(atlas):
-    """Shrunk to a single slice, this one once fitted at a right angle."""
+    """Shrunk to a single slice, this slab once registered at a right angle."""
     person = Person(atlas, PARAMETERS, 2019, "03")
     source = acquire(person, "ge_st", "scan", [], (20.0, 12.0))
     moved = acquire(person, "connectom_sa", "scan", [], (20.0, 26.4))
@@ -108,7 +108,7 @@ def test_similarity_knows_what_two_images_share(head, rng):
     same = similarity(image, affine, -3 * image, affine, np.eye(4))
     other = similarity(image, affine, noise, affine, np.eye(4))
     between = similarity(image, affine, image + 0.05 * noise, affine, np.eye(4))
-    assert same > 1.6  # another contrast is no other head
+    assert same > 1.6  # another contrast is not another head
     assert other < 1.06
     assert other < between < same
 
@@ -142,7 +142,7 @@ def test_a_linear_ramp_survives_the_split(ramp, voxel, turn):
     fine_shape, fine_affine = split_grid(shape, affine, 2)
     assert fine_shape == (10, 12, 14)
     fine = values(fine_shape, fine_affine)
-    # The mean of the 2^3 parts of a voxel is the voxel.
+    # The mean of a voxel's 2^3 parts equals the voxel.
     parts = fine.reshape(5, 2, 6, 2, 7, 2).mean(axis=(1, 3, 5))
     np.testing.assert_allclose(parts, values(shape, affine), atol=1e-9)
     # The first part lies at index -0.25 of the old grid.

@@ -1,4 +1,4 @@
-"""Spherical harmonics: the same numbers as dipy's own way, in one stated basis."""
+"""Spherical harmonics: the same numbers as dipy's own fits, in one stated basis."""
 
 import numpy as np
 import pytest
@@ -109,7 +109,7 @@ def test_rotating_head_and_directions_together_leaves_rish_unchanged(directions,
     before = coefficients(fibres, directions)
     after = coefficients(fibres @ turn.T, directions @ turn.T)
     assert not np.allclose(before, after, atol=1e-2)
-    # The sphere that constrains the deconvolution does not turn along, hence the tolerance.
+    # The sphere that constrains the deconvolution does not turn with them, hence the tolerance.
     energy = rish(before, 6)
     tolerance = (0.005 if representation == "fod" else 1e-9) * energy.sum()
     np.testing.assert_allclose(rish(after, 6), energy, atol=tolerance)

@@ -1,4 +1,4 @@
-"""The lattice: every voxel once, and patch and volume are the same thing."""
+"""The lattice: every voxel counts once, and patches give the same as whole volumes."""
 
 import numpy as np
 import pytest
@@ -6,9 +6,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from harmonization.files import InputError, read_json, write_json
+from harmonization.images.nifti import write_image
 from harmonization.learning.lattice import BORDER, Lattice, pad_source, pad_target
+from harmonization.learning.manifest import Fold, counted_patches, make_manifest
 from harmonization.learning.network import Task
-from harmonization.learning.patches import gather, patch_mse
+from harmonization.learning.patches import gather, patch_mse, read_part
 from harmonization.networks.espcn import Espcn
 from harmonization.report.scores import Scoring
 
@@ -27,7 +30,8 @@ def test_each_voxel_of_the_mask_lies_in_one_core(shape, scale, seed):
     mask = np.random.default_rng(seed).random(fine) < 0.5
     touched = lattice.touched(mask, scale)
     assert lattice.blocks(mask, scale)[touched].sum() == mask.sum()
-    assert not (lattice.counted(mask, scale) & ~touched).any()
+    for core in lattice.counted([mask], [scale]):
+        assert touched[tuple(core)]
 
 
 @given(shape=SHAPES, scale=st.sampled_from([1, 2]))
@@ -38,11 +42,11 @@ def test_each_voxel_of_the_mask_is_scored_once(shape, scale):
     fine = tuple(n * scale for n in shape)
     mask = rng.random(fine) < 0.8
     lattice = Lattice()
-    counted = lattice.counted(mask, scale)
-    if not counted.any():
+    counted = lattice.counted([mask], [scale])
+    if not len(counted):
         return
-    scoring = Scoring(mask, lattice, scale, {"mean": [0.0], "std": [1.0]})
-    # An error of 1 everywhere in the mask is a patch MSE of exactly 1: no voxel twice, none left.
+    scoring = Scoring(mask, lattice, scale, {"mean": [0.0], "std": [1.0]}, counted)
+    # An error of 1 everywhere in the mask gives a patch MSE of 1: no voxel is used twice or missed.
     assert scoring.patch_mse(np.ones(fine)) == pytest.approx(1)
     assert scoring.patch_mse(np.where(mask, 0.0, 1e9)) == 0
     share = np.zeros(fine)
@@ -50,7 +54,7 @@ def test_each_voxel_of_the_mask_is_scored_once(shape, scale):
     share[voxel] = 1
     core = tuple(v // (lattice.core * scale) for v in voxel)
     inside = lattice.blocks(mask, scale)[core].sum()
-    expected = 1 / inside / counted.sum() if counted[core] else 0
+    expected = 1 / inside / len(counted) if list(core) in counted.tolist() else 0
     assert scoring.patch_mse(share) == pytest.approx(expected)
 
 
@@ -58,8 +62,15 @@ def test_a_core_counts_from_half_of_its_voxels_in_the_mask():
     mask = np.zeros((7, 7, 14), dtype=bool)
     mask.reshape(-1, 14)[:24, :7] = True  # 24 of 49 columns: 49 % of the first core
     mask.reshape(-1, 14)[:25, 7:] = True  # 51 % of the second
-    assert Lattice().counted(mask).ravel().tolist() == [False, True]
-    assert Lattice(minimum_inside=0.4).counted(mask).all()
+    assert Lattice().counted([mask], [1]).tolist() == [[0, 0, 1]]
+    assert len(Lattice(minimum_inside=0.4).counted([mask], [1])) == 2
+
+
+def test_a_core_counts_only_where_it_does_on_every_target():
+    coarse, fine = np.ones((7, 7, 14), dtype=bool), np.ones((14, 14, 28), dtype=bool)
+    fine[:, :, :8] = False  # leaves 43 % of the first core on the finer target
+    assert Lattice().counted([coarse], [1]).tolist() == [[0, 0, 0], [0, 0, 1]]
+    assert Lattice().counted([coarse, fine], [1, 2]).tolist() == [[0, 0, 1]]
 
 
 def test_gathered_windows_are_cuts_of_the_padded_image(rng):
@@ -79,7 +90,7 @@ def test_gathered_windows_are_cuts_of_the_padded_image(rng):
 
 
 def test_tiling_equals_one_pass_over_the_whole_image(rng):
-    """A fully convolutional network gives the same core by core as at once."""
+    """A fully convolutional network predicts the same core by core as in one pass."""
     lattice = Lattice()
     image = rng.standard_normal((14, 7, 14, 4)).astype(np.float32)
     padded = torch.from_numpy(pad_source(image, lattice))[None]
@@ -99,12 +110,72 @@ def test_loss_and_score_are_the_same_number(rng):
     shape = (16, 20, 14)
     mask = rng.random(shape) < 0.7
     prediction, target = rng.standard_normal((2, *shape, 5)).astype(np.float32)
-    scoring = Scoring(mask, lattice, 2, {"mean": [0.0] * 5, "std": [1.0] * 5})
+    counted = lattice.counted([mask], [2])
+    scoring = Scoring(mask, lattice, 2, {"mean": [0.0] * 5, "std": [1.0] * 5}, counted)
     scored = scoring.patch_mse(((prediction - target) ** 2).mean(axis=-1))
 
-    cores = torch.from_numpy(np.insert(np.argwhere(lattice.counted(mask, 2)), 0, 0, axis=1))
+    cores = torch.from_numpy(np.insert(counted, 0, 0, axis=1))
     cut = [
         gather(torch.from_numpy(pad_target(v, lattice, 2))[None], cores, 14, 14)
         for v in (prediction, target, mask[..., None].astype(np.float32))
     ]
     assert patch_mse(*cut).mean().item() == pytest.approx(scored, rel=1e-5)
+
+
+@pytest.fixture
+def fold(rng, tmp_path):
+    """A fold of three subjects on two targets; half of a core is missing on one of them."""
+    images = {}
+    for subject in "abc":
+        images[subject] = {}
+        for platform, r in (("source", 1), ("coarse", 1), ("fine", 2)):
+            shape = (7 * r, 7 * r, 14 * r)
+            mask = np.ones(shape, np.uint8)
+            if platform == "fine":
+                mask[:, :, : 4 * r + r // 2] = 0
+            roles = {"sh": tmp_path / f"{subject}_{platform}.nii"}
+            roles["mask"] = tmp_path / f"{subject}_{platform}_mask.nii"
+            write_image(roles["sh"], rng.standard_normal((*shape, 6)).astype(np.float32), np.eye(4))
+            write_image(roles["mask"], mask, np.eye(4))
+            images[subject][platform] = roles
+    parts = {"train": ["a"], "validation": ["b"], "test": ["c"]}
+    scales = {"coarse": 1, "fine": 2}
+    manifest = make_manifest(tmp_path, parts, images, "source", scales, Lattice(), {"order": 2})
+    write_json(tmp_path / "fold.json", manifest)
+    return tmp_path / "fold.json"
+
+
+@pytest.mark.parametrize("part", ["train", "validation"])
+def test_every_method_learns_from_the_same_patches(fold, part):
+    """Whichever targets a method reads, the fold decides which patches count."""
+    read = [
+        read_part(Fold(fold), part, targets).patches.tolist()
+        for targets in (["coarse"], ["fine"], ["coarse", "fine"])
+    ]
+    assert read == [[[0, 0, 0, 1]]] * 3
+
+
+def test_the_manifest_knows_nothing_of_the_test_subject(fold):
+    manifest = read_json(fold)
+    assert manifest["test"] == ["c"]
+    assert set(manifest["patches"]) == set(manifest["files"]) == {"a", "b"}
+
+
+def test_a_subject_without_a_patch_that_counts_is_named(fold):
+    mask = fold.parent / "a_coarse_mask.nii"
+    write_image(mask, np.zeros((7, 7, 14), np.uint8), np.eye(4))
+    with pytest.raises(InputError, match=r"a_coarse_mask\.nii: no patch of this subject has 50%"):
+        counted_patches([mask, fold.parent / "a_fine_mask.nii"], {"c": 1, "f": 2}, Lattice())
+
+
+def test_a_changed_image_is_refused(fold):
+    image = fold.parent / "a_coarse.nii"
+    write_image(image, np.zeros((7, 7, 14, 6), np.float32), np.eye(4))
+    with pytest.raises(InputError, match=r"a_coarse\.nii: has changed since"):
+        read_part(Fold(fold), "train", ["coarse"])
+
+
+def test_a_test_subject_in_another_part_is_refused(fold):
+    write_json(fold, read_json(fold) | {"train": ["a", "c"]})
+    with pytest.raises(InputError, match="test subject c is also in train"):
+        Fold(fold)

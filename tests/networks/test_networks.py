@@ -1,4 +1,4 @@
-"""The networks: sizes that are published, starts that are exact."""
+"""The networks: published sizes and exact starting points."""
 
 import copy
 import json
@@ -108,7 +108,7 @@ def test_msp_starts_as_its_single_network_bit_for_bit(target, kind, settings):
 
 
 def test_msp_takes_two_components_of_the_same_target():
-    """The first of the target's own is the one to refine; the other is a branch."""
+    """The first component of the target is refined; the other becomes a branch."""
     singles = {"first": Espcn(task("a", 1, 4)), "second": Espcn(task("a", 1, 4))}
     network = MultiStage(
         Task(4, {"a": 1}, "a", 0), copy.deepcopy(singles), width=8, first_stage_weight=1.0
@@ -158,7 +158,7 @@ def test_the_report_of_msp_tells_how_much_each_component_contributes():
     data = make_patch_data(scales=scales)
     assert network.report(data) == {"contributions": {"a": 1.0, "b": 0.0}}
     with torch.no_grad():
-        # Constant outputs: 4 of its own and 3 of the other make 7.
+        # Constant outputs: 4 from its own network and 3 from the other make 7.
         for conv, value in (
             (network.first_stage["a"].output.conv, 2),
             (network.branches["b"][-1].conv, 3),

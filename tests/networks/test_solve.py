@@ -1,4 +1,4 @@
-"""Linear methods find the linear map when there is one."""
+"""Linear methods find the linear map if there is one."""
 
 import torch
 from conftest import make_patch_data

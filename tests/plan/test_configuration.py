@@ -1,4 +1,4 @@
-"""The configuration: typos are refused, everything is documented, code changes are noticed."""
+"""The configuration: mistakes are refused, and every key is documented."""
 
 import itertools
 import re

@@ -1,4 +1,4 @@
-"""Methods as files: families as folders, inheritance, components."""
+"""Methods as files: families, inheritance and components."""
 
 import shutil
 

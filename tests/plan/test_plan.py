@@ -1,4 +1,4 @@
-"""The plan of a run, without Snakemake: which scans, models, predictions and scores there are."""
+"""The plan of a run, without Snakemake: its scans, models, predictions and scores."""
 
 import pytest
 import yaml
@@ -202,7 +202,7 @@ def test_a_run_that_cannot_be_is_refused(name, changes, message):
 
 
 def touch_study(root, masks=True):
-    """Names of a data set's files; what is in them does not matter here."""
+    """Make empty files with a data set's names, as their content does not matter here."""
     for subject in ("01", "02", "03"):
         for session in ("old", "new"):
             folder = root / f"sub-{subject}/ses-{session}/dwi"

@@ -1,4 +1,4 @@
-"""Settings of plug-ins are read from their source, without importing it."""
+"""Settings of plug-ins are read from their code, without importing it."""
 
 import inspect
 import textwrap
@@ -112,7 +112,7 @@ def test_a_plugin_that_cannot_be_checked_is_refused(tmp_path, source, message):
 
 @pytest.mark.parametrize(("wing", "name"), PLUGINS)
 def test_the_source_and_python_agree_on_the_settings(wing, name):
-    """What is read from the source are the arguments that the class takes."""
+    """The settings read from the code are the arguments that the class takes."""
     found = read_plugin(wing, name)
     assert found.summary
     for entry in found.settings["properties"].values():

@@ -96,7 +96,7 @@ def test_code_in_a_package_is_refused(scripts):
     package.write_text(package.read_text() + "WIDTH = 3\n")
     with pytest.raises(InputError, match=r"learning/__init__\.py: holds code"):
         version(scripts, "fit", "espcn")
-    assert version(scripts, "make_mask")  # uses nothing of that package
+    assert version(scripts, "make_mask")  # uses nothing from that package
 
 
 def test_all_ways_to_import_are_followed(scripts):

@@ -1,4 +1,4 @@
-"""What the README says of the embedded run; about ten minutes on two cores."""
+"""What the README says about the embedded run; takes about ten minutes on two cores."""
 
 import pandas as pd
 import pytest

@@ -1,4 +1,4 @@
-"""One environment: both files hold the same exact pins, and it is the one that runs here."""
+"""One environment: all its files hold the same exact pins, and it is the one that runs here."""
 
 import importlib.metadata
 import os

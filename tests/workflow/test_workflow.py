@@ -1,4 +1,4 @@
-"""The real DAG, run from scratch on three people: what a user does, made small."""
+"""The real DAG, run from scratch on three subjects: what a user does, but small."""
 
 import json
 import re
@@ -15,6 +15,7 @@ METHODS = [
     "noise",
     "identity",
     "affine",
+    "smoothed",
     "ridge",
     "espcn",
     "mtl_hard",
@@ -46,15 +47,16 @@ def test_metrics_hold_every_method_once(results):
     assert set(paper["subject"]) == {"01"}
     assert np.isfinite(metrics["value"]).all()
     assert not metrics.drop(columns="value").duplicated().any()
-    # The truth against itself leaves nothing.
+    # The truth has no error against itself.
     own = metrics[(metrics["method"] == "truth") & (metrics["metric"] == "truth_mse")]
     assert (own["value"] == 0).all()
 
 
 def test_controls_bound_the_table(results):
     table = pd.read_csv(results / "tables/patch_mse.csv").set_index("method")
-    labels = ["Noise", "Identity", "Affine", "Ridge (IQT-GL)", "ESPCN", "MTL, hard sharing"]
-    assert table.index.tolist() == [*labels, "MSP (ESPCN)", "Rescan", "Truth"]
+    labels = ["Noise", "Identity", "Affine", "Smoothed", "Ridge (IQT-GL)", "ESPCN"]
+    labels += ["MTL, hard sharing", "MSP (ESPCN)", "Rescan", "Truth"]
+    assert table.index.tolist() == labels
     for target in TARGETS:
         assert table[target].idxmax() == "Noise"
         assert table.loc["Truth", target] < table.loc["Identity", target]
@@ -140,7 +142,7 @@ def test_a_second_run_has_nothing_to_do(run):
     assert planned(run[0]) == []
 
 
-def test_a_deleted_model_and_what_depends_on_it_are_made_anew(run, tmp_path_factory):
+def test_a_deleted_model_and_what_depends_on_it_are_made_again(run, tmp_path_factory):
     folder = shutil.copytree(run[0], tmp_path_factory.mktemp("copy"), dirs_exist_ok=True)
     (folder / "results/tiny/models/espcn/prisma_st/fold-0_seed-0/weights.safetensors").unlink()
     jobs = planned(folder)
@@ -177,7 +179,7 @@ def test_other_settings_of_a_method_train_only_what_they_touch(run, tmp_path):
     }
 
 
-def test_another_program_registers_all_targets_anew(run):
+def test_another_program_registers_all_targets_again(run):
     jobs = planned(run[0], "--config", "registration={program: flirt}")
     registered = [job for job in jobs if job.startswith("Register")]
     assert sorted(registered) == sorted(
@@ -185,12 +187,27 @@ def test_another_program_registers_all_targets_anew(run):
     )
 
 
-def test_another_label_draws_anew_but_trains_nothing(run):
+def test_another_label_draws_again_but_fits_nothing(run):
     jobs = planned(run[0], "--config", "overrides={espcn: {label: Another name}}")
     assert "Make the table of patch MSE" in jobs
     assert not [job for job in jobs if job.startswith(("Fit", "Predict", "Score"))]
 
 
+def test_scans_simulated_again_have_the_same_bytes(results, tmp_path):
+    """The test of a user's own data set repeats what follows from the scans."""
+    stems = [
+        "sub-01/ses-ge/dwi/sub-01_ses-ge_acq-st_run-1_desc-preproc_dwi",
+        "sub-01/ses-connectom/dwi/sub-01_ses-connectom_acq-sa_run-2_desc-preproc_dwi",
+    ]
+    files = [f"bids/{stem}{end}" for stem in stems for end in (".nii.gz", ".bval", ".bvec")]
+    result = snakemake(tmp_path, "--", *(f"results/tiny/{file}" for file in files))
+    assert result.returncode == 0, result.stderr[-3000:]
+    for file in ("phantom/atlas.npz", *files):
+        made = tmp_path / "results/tiny" / file
+        assert made.read_bytes() == (results / file).read_bytes(), file
+
+
+@pytest.mark.slow
 def test_two_runs_from_scratch_give_the_same_bytes(results, tmp_path):
     result = snakemake(tmp_path)
     assert result.returncode == 0, result.stderr[-3000:]
@@ -201,7 +218,7 @@ def test_two_runs_from_scratch_give_the_same_bytes(results, tmp_path):
 
 
 def test_a_method_learns_nothing_from_the_test_subject(run, tmp_path_factory):
-    """The test subject's images become NaN; every method is fitted again to the same bytes."""
+    """Without the test subject's images and masks, all fits give the same bytes again."""
     folder = shutil.copytree(run[0], tmp_path_factory.mktemp("copy"), dirs_exist_ok=True)
     results = folder / "results/tiny"
     before = {
@@ -211,8 +228,9 @@ def test_a_method_learns_nothing_from_the_test_subject(run, tmp_path_factory):
     }
     for path in results.glob("sh/*/sub-01_*.nii"):
         image = nib.load(path)
-        if image.ndim == 4:
-            nib.save(nib.Nifti1Image(np.full(image.shape, np.nan, np.float32), image.affine), path)
+        worthless = np.nan if image.ndim == 4 else 0
+        data = np.full(image.shape, worthless, np.float32)
+        nib.save(nib.Nifti1Image(data, image.affine), path)
     shutil.rmtree(results / "models")
     shutil.rmtree(results / "splits")
     result = snakemake(
@@ -250,9 +268,9 @@ def test_the_full_synthetic_run_has_a_plan(tmp_path):
     )
     assert result.returncode == 0, result.stderr
     # 10 folds: 3 targets x 3 seeds x (espcn, diqt, msp_espcn, msp_diqt), 3 seeds of mtl_hard, and
-    # 3 targets x (noise, identity, affine, ridge).
+    # 3 targets x (noise, identity, affine, smoothed, ridge).
     said = result.stdout + result.stderr
-    assert re.search(rf"^fit +{10 * (36 + 3 + 12)}$", said, flags=re.MULTILINE)
+    assert re.search(rf"^fit +{10 * (36 + 3 + 15)}$", said, flags=re.MULTILINE)
 
 
 def test_a_run_may_train_nothing(tmp_path):
@@ -262,12 +280,12 @@ def test_a_run_may_train_nothing(tmp_path):
     assert "Draw the learning curves" not in jobs
 
 
-# --- What a change of code re-runs
+# --- What a change to the code re-runs
 
 
 @pytest.fixture
 def clone(tmp_path):
-    """A copy of the workflow, to be edited."""
+    """A copy of the workflow that tests edit."""
     for name in ("scripts", "workflow", "config", "envs"):
         shutil.copytree(ROOT / name, tmp_path / "clone" / name)
     shutil.copy(ROOT / "Snakefile", tmp_path / "clone")

@@ -13,8 +13,8 @@ from harmonization.files import InputError
 from harmonization.plan.paths import BidsScan
 from harmonization.plan.plan import Plan
 
-# Jobs find the Python that runs Snakemake, for one pinned environment runs everything, and the
-# commands as modules, wherever the working directory lies; nothing in it can stand in for them.
+# One pinned environment runs everything, so jobs use the Python that runs Snakemake. They find the
+# commands as modules from any working directory, and nothing in that directory can replace them.
 os.environ.update(
     PATH=os.pathsep.join([str(Path(sys.executable).parent), *os.get_exec_path()]),
     PYTHONPATH=str(ROOT / "scripts"),
@@ -41,7 +41,7 @@ def as_json(settings):
     return json.dumps(settings, sort_keys=True)
 
 
-def options(files):
+def as_options(files):
     """Named files as options of a command: `dwi` becomes --dwi."""
     return " ".join(
         f"--{role.replace('_', '-')} {file}" for role, file in files.items()

@@ -1,6 +1,6 @@
-# Reads: what makes or imports the data set (phantom.smk, mushac.smk, openneuro.smk, preprocess.smk),
-# or a data set of the user's. Writes: bids/; and validation.txt, once nothing is wrong with scans that
-# were not simulated.
+# Reads: the data set that phantom.smk, mushac.smk, openneuro.smk or preprocess.smk makes, or the
+# user's own. Writes: bids/; and validation.txt, once nothing is wrong with scans that were not
+# simulated.
 
 
 rule validate_dataset:

@@ -1,4 +1,4 @@
-# Reads: predictions/ and the measured targets in sh/. Writes: evaluation/, the scores and the slice
+# Reads: predictions/ and the measured targets in sh/. Writes: evaluation/, the scores and one slice
 # of each prediction; metrics.csv, all scores.
 
 
@@ -9,6 +9,7 @@ rule evaluate:
         measured=P.sh.format(scan="scan", subject="{subject}", platform="{target}"),
         mask=lambda w: PLAN.masks_to_score(w.method, w.subject, w.target),
         manifest=P.manifest,
+        scoring=P.scoring,
     output:
         scores=P.scores,
         slice=P.slice,
@@ -23,7 +24,7 @@ rule evaluate:
     params:
         version=PLAN.version("evaluate"),
         family=lambda w: METHODS[w.method].family,
-        references=lambda w: options(PLAN.references(w.subject, w.target)),
+        references=lambda w: as_options(PLAN.references(w.subject, w.target)),
     message:
         "Score {wildcards.method} on {wildcards.target} of {wildcards.subject}"
     shell:
@@ -31,7 +32,7 @@ rule evaluate:
         " --target {wildcards.target} --fold {wildcards.fold} --seed {wildcards.seed}"
         " --subject {wildcards.subject} --prediction {input.prediction}"
         " --measured {input.measured} --mask {input.mask} {params.references}"
-        " --manifest {input.manifest} --output {output.scores}"
+        " --manifest {input.manifest} --scoring {input.scoring} --output {output.scores}"
         " --slice {output.slice} &> {log}"
 
 

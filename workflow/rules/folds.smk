@@ -1,4 +1,5 @@
-# Reads: sh/. Writes: splits/, the manifest of each fold.
+# Reads: sh/. Writes: splits/, the manifest of each fold, from which methods learn, and the patches
+# that count of its test subject, which only the evaluation reads.
 
 
 rule split:
@@ -25,3 +26,26 @@ rule split:
         "python -m split --results {params.results} --parts {params.parts:q}"
         " --source {params.source} --scales {params.scales:q} --lattice {params.lattice:q}"
         " --output {output} &> {log}"
+
+
+rule split_scoring:
+    input:
+        lambda w: PLAN.test_masks(w.fold),
+    output:
+        P.scoring,
+    log:
+        P.log("split_scoring", P.scoring),
+    benchmark:
+        P.benchmark("split_scoring", P.scoring)
+    conda:
+        "../../envs/environment.yaml"
+    params:
+        version=PLAN.version("split_scoring"),
+        subjects=lambda w: PLAN.parts(w.fold)["test"],
+        scales=as_json(PLAN.scales),
+        lattice=as_json(config["patches"]),
+    message:
+        "Count the patches to score in fold {wildcards.fold}"
+    shell:
+        "python -m split_scoring --subjects {params.subjects} --masks {input}"
+        " --scales {params.scales:q} --lattice {params.lattice:q} --output {output} &> {log}"

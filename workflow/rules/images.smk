@@ -1,13 +1,13 @@
-# Reads: bids/, or a data set of the user's. Writes: cropped/, scans of lower resolution;
+# Reads: bids/, or the user's own data set. Writes: cropped/, scans at a lower resolution;
 # registration/, the transform of each target scan to its subject's source and how well it fits; sh/,
 # spherical harmonics of every scan on the source's grid.
 
-# Nothing expensive starts before the data set is found fit for use; a phantom is so by construction.
-# Ancient: to look at the same scans again re-runs nothing else.
+# Nothing expensive starts before validation finds the data set fit for use; a phantom always is.
+# Ancient: validating the same scans again re-runs nothing else.
 VALIDATED = [] if PLAN.data_source.simulated else [ancient(P.validation)]
 
 
-# Only for platforms that are to have a lower resolution than their scans.
+# Only for platforms that use a lower resolution than their scans have.
 rule crop_kspace:
     input:
         VALIDATED,

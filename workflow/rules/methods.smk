@@ -3,7 +3,7 @@
 # subjects.
 
 
-# Also serves methods with nothing to learn: they get a card, and predict like the others.
+# Also serves methods that learn nothing: they get a card, and predict like the others.
 rule fit:
     input:
         manifest=P.manifest,
@@ -20,7 +20,7 @@ rule fit:
         P.benchmark("fit", P.model)
     wildcard_constraints:
         method=one_of(name for name, method in METHODS.items() if method.is_model),
-    # Before anything short, which then fills the gaps between the long ones.
+    # Fits are long and start first; short jobs then fill the gaps between them.
     priority: 1
     conda:
         "../../envs/environment.yaml"

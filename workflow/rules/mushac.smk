@@ -1,5 +1,5 @@
 # Reads: the released tree of the cross-scanner database (Tax 2019). Writes: bids/, a BIDS derivative
-# with the scans that the run uses; their logs name the volumes that were dropped.
+# with the scans that the run uses; the logs name the volumes that were dropped.
 
 first = BidsScan(P.bids, "{subject}", "{session}", "{acquisition}")
 
@@ -18,8 +18,8 @@ rule import_scan:
         "../../envs/environment.yaml"
     params:
         version=PLAN.version("import_scan"),
-        released=lambda w, input: options({f"from_{k}": v for k, v in input.items()}),
-        files=lambda w, output: options(output),
+        released=lambda w, input: as_options({f"from_{k}": v for k, v in input.items()}),
+        files=lambda w, output: as_options(output),
     message:
         "Import {wildcards.acquisition} of {wildcards.subject} from {wildcards.session}"
     shell:

@@ -1,4 +1,4 @@
-# Reads: OpenNeuro. Writes: the raw data set in dataset.root, of which the run needs its scans only.
+# Reads: OpenNeuro. Writes: the raw data set in dataset.root, limited to the scans of the run.
 
 openneuro = config["dataset"]["openneuro"]
 downloaded = "sub-{subject}/ses-{session}/dwi/sub-{subject}_ses-{session}{entities}_dwi"
@@ -18,11 +18,11 @@ rule download:
         )
     wildcard_constraints:
         entities="(_[a-z]+-[A-Za-z0-9]+)*",
-    # The nodes of a cluster rarely reach the internet.
+    # Cluster nodes rarely reach the internet.
     localrule: True
     conda:
         "../../envs/environment.yaml"
-    # No version of the code: checksums decide what comes, and nobody wants to load it again.
+    # No code version: checksums decide what is right, and nobody wants to download it again.
     params:
         root=PLAN.data,
         paths=lambda w, output: [

@@ -1,5 +1,5 @@
-# Reads: the phantom's parameters. Writes: bids/, a BIDS derivative with every scan of everybody, and
-# phantom/atlas.npz, which all people are made from.
+# Reads: the phantom's parameters. Writes: bids/, a BIDS derivative with all scans of all subjects,
+# and phantom/atlas.npz, from which all subjects are made.
 
 first = BidsScan(P.bids, "{subject}", "{session}", "{acquisition}")
 noise_free = BidsScan(P.bids, "{subject}", "{session}", "{acquisition}", truth=True)
@@ -74,7 +74,7 @@ rule simulate:
         scan="scan",
         shells=config["dataset"]["shells"],
         slab=lambda w: PLAN.slab_options(platform_of(w)),
-        files=lambda w, output: options(output),
+        files=lambda w, output: as_options(output),
     message:
         "Scan {wildcards.subject} on {params.platform}"
     shell:
@@ -100,12 +100,12 @@ use rule simulate as simulate_rescan with:
         scan="rescan",
         shells=config["dataset"]["shells"],
         slab=lambda w: PLAN.slab_options(platform_of(w)),
-        files=lambda w, output: options(output),
+        files=lambda w, output: as_options(output),
     message:
         "Scan {wildcards.subject} on {params.platform} again"
 
 
-# Not part of a run: `snakemake check_phantom` measures the first person on all platforms.
+# Not part of a run: `snakemake check_phantom` measures the first subject on all platforms.
 rule check_phantom:
     input:
         parameters=PLAN.phantom_parameters,
@@ -132,7 +132,7 @@ rule check_phantom:
         shell=config["spherical_harmonics"]["shell"],
         slab=PLAN.slab_options(SOURCE),
         response=as_json(config["spherical_harmonics"]["response"]),
-        files=lambda w, output: options(output),
+        files=lambda w, output: as_options(output),
     message:
         "Measure {params.subject} on all platforms"
     shell:

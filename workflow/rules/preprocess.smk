@@ -1,6 +1,6 @@
 # Reads: raw scans. Writes: validation_raw.txt, once nothing is wrong with them; bids/, a BIDS
 # derivative of the scans that the run uses. Each step in preprocessing/ can be switched off, and
-# motion/ keeps how the head moved.
+# motion/ records how the head moved.
 
 first = BidsScan(P.bids, "{subject}", "{session}", "{acquisition}")
 
@@ -135,7 +135,7 @@ rule write_scan:
             f"--from-sidecar {input.sidecar}" if input.sidecar else ""
         ),
         steps=PLAN.steps,
-        files=lambda w, output: options(output),
+        files=lambda w, output: as_options(output),
     message:
         "Write {wildcards.session} of {wildcards.subject} as BIDS"
     shell:

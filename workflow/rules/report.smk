@@ -1,7 +1,7 @@
 # Reads: metrics.csv, models/, sh/ and the slices in evaluation/. Writes: tables/ and figures/, and
-# config.yaml, the configuration that all of it was made with.
+# config.yaml, the configuration that made all of this.
 
-# Everything is shown for the test subject of the first fold.
+# The figures of platforms and errors show the test subject of the first fold.
 SHOWN_FOLD = 0
 SHOWN_SUBJECT = PLAN.parts(SHOWN_FOLD)["test"][0]
 
@@ -43,13 +43,13 @@ rule make_table:
         "../../envs/environment.yaml"
     params:
         version=PLAN.version("make_table"),
-        # In the order of the methods, which is that of the table's rows.
-        labels=json.dumps({name: METHODS[name].label for name in config["methods"]}),
+        # In the order of the methods, which becomes the order of the table's rows.
+        methods=json.dumps(PLAN.table_rows()),
         targets=TARGETS,
     message:
         "Make the table of patch MSE"
     shell:
-        "python -m make_table --metrics {input} --labels {params.labels:q}"
+        "python -m make_table --metrics {input} --methods {params.methods:q}"
         " --targets {params.targets} --csv {output.csv} --tex {output.tex} --html {output.html} &> {log}"
 
 
@@ -77,7 +77,7 @@ rule tabulate_registrations:
         "../../envs/environment.yaml"
     params:
         version=PLAN.version("tabulate_registrations"),
-        of_scans=options(
+        of_scans=as_options(
             dict(
                 zip(
                     ("subjects", "platforms", "scans"),

@@ -1,1 +1,1 @@
-"""Rivals that are no networks, one a file; they fit and apply whole images in their own way."""
+"""Rivals that are not networks, one per file; each works on whole images in its own way."""

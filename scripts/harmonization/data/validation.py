@@ -138,7 +138,7 @@ def _check_sidecar(path: str) -> None:
 def _read(path: Path, dimensions: int) -> tuple[np.ndarray, np.ndarray]:
     """Values and affine of an image that must have this number of `dimensions`."""
     if path.stat().st_size == 0:
-        raise InputError(f"{path}: is empty; copy it anew")
+        raise InputError(f"{path}: is empty; copy it again")
     if path.suffix == ".gz":
         _check_gzip(path)
     try:

@@ -28,6 +28,11 @@ def split_grid(
     return tuple(n * r for n in shape), split
 
 
+def split_mask(mask: np.ndarray, r: int) -> np.ndarray:
+    """Split every voxel of a mask into r^3, (x r, y r, z r) of bool."""
+    return np.kron(mask > 0, np.ones((r, r, r), dtype=bool))
+
+
 def voxel_index(affine: np.ndarray, points: np.ndarray) -> np.ndarray:
     """Voxel coordinates (3, n) of world `points` (n, 3)."""
     inverse = np.linalg.inv(affine)

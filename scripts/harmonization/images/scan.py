@@ -13,6 +13,7 @@ from harmonization.images.grids import (
     rotate_directions,
     sample,
     split_grid,
+    split_mask,
     transform_points,
 )
 from harmonization.images.spherical_harmonics import fit_fod, fit_signal, normalise_by_b0
@@ -89,7 +90,7 @@ def coefficients_on_grid(
         Voxel to world of both.
     """
     _, fine_affine = split_grid(grid_mask.shape, grid_affine, scale)
-    brain = np.kron(grid_mask > 0, np.ones((scale, scale, scale), dtype=bool))
+    brain = split_mask(grid_mask, scale)
     to_scan = np.eye(4) if transform is None else transform
     points = transform_points(to_scan, points_of_mask(brain, fine_affine))
     seen = in_view(dwi.shape, affine, points)

@@ -1,1 +1,1 @@
-"""The machinery of fitting and applying models, which names no network."""
+"""The machinery that fits and applies models; it names no network."""

@@ -1,4 +1,4 @@
-"""Where and how precisely networks are computed."""
+"""Where, and how precisely, networks compute."""
 
 import os
 
@@ -6,11 +6,11 @@ import torch
 
 
 def choose_device(gpus: int) -> str:
-    """The GPU if this job was given one and there is one, else the CPU.
+    """Choose the GPU if this job was given one and torch sees it, otherwise the CPU.
 
-    A job on the CPU uses one thread: sums are the same whatever else runs, and jobs side by side
-    use the machine better than threads do. On a GPU, algorithms that differ from run to run are
-    refused.
+    A job on the CPU uses one thread: its sums do not depend on what else runs, and parallel jobs
+    use the machine better than threads do. On a GPU, algorithms whose results vary from run to run
+    are refused.
     """
     torch.set_num_threads(1)
     if not gpus or not torch.cuda.is_available():
@@ -21,7 +21,7 @@ def choose_device(gpus: int) -> str:
 
 
 def choose_precision(wanted: str, device: str) -> torch.dtype:
-    """Type to train in: `wanted`, or float32 where bfloat16 would be slow."""
+    """Choose the type to train in: `wanted`, or float32 where bfloat16 would be slow."""
     if device == "cuda":
         quick = torch.cuda.is_bf16_supported(including_emulation=False)
     else:

@@ -49,6 +49,10 @@ class Fold:
         """Subjects of ``train`` or ``validation``."""
         return self._manifest[part]
 
+    def patches(self, subject: str) -> np.ndarray:
+        """A subject's cores that count, (n, 3); they are the same for every method."""
+        return np.array(self._manifest["patches"][subject], dtype=np.int64).reshape(-1, 3)
+
     def image(self, subject: str, platform: str) -> np.ndarray:
         """Coefficients (x, y, z, c) of a subject's scan, raw.
 
@@ -60,7 +64,7 @@ class Fold:
         return self._read(subject, platform, "sh")
 
     def mask(self, subject: str, platform: str) -> np.ndarray:
-        """Brain mask (x, y, z) of a subject's scan; raises as `image`."""
+        """Brain mask (x, y, z) of a subject's scan; raises like `image`."""
         return self._read(subject, platform, "mask")
 
     def _read(self, subject: str, platform: str, role: str) -> np.ndarray:
@@ -89,13 +93,13 @@ def make_manifest(
     Parameters
     ----------
     folder : Path
-        Where the manifest will lie; file names in it are relative to this folder.
+        Folder of the manifest; file names in the manifest are relative to it.
     parts : dict
         Subjects of ``train``, ``validation`` and ``test``.
     images : dict
-        By subject of train and validation and by platform: paths of ``sh`` and ``mask``.
+        Paths of ``sh`` and ``mask``, by training or validation subject and by platform.
     source : str
-        Platform that is the input.
+        The source platform.
     scales : dict of str to int
         r of each target platform.
     lattice : Lattice
@@ -105,7 +109,8 @@ def make_manifest(
     Returns
     -------
     dict
-        Ready for JSON. The normalisation is that of the training subjects' brains.
+        Ready for JSON. The normalisation comes from the training subjects' brains; ``patches`` are
+        the cores that count in each training and validation subject.
     """
     files = {
         subject: {
@@ -127,8 +132,29 @@ def make_manifest(
             platform: normalisation([images[s][platform] for s in parts["train"]])
             for platform in [source, *scales]
         },
+        "patches": {
+            subject: counted_patches([images[subject][t]["mask"] for t in scales], scales, lattice)
+            for subject in files
+        },
         "files": files,
     }
+
+
+def counted_patches(masks: list[Path], scales: dict[str, int], lattice: Lattice) -> list[list[int]]:
+    """A subject's cores that count, from its masks on the targets; see `Lattice.counted`.
+
+    Raises
+    ------
+    InputError
+        If no core counts.
+    """
+    counted = lattice.counted([read_image(mask)[0] for mask in masks], list(scales.values()))
+    if not len(counted):
+        raise InputError(
+            f"{masks[0]}: no patch of this subject has {lattice.minimum_inside:.0%} of its core in "
+            "the brain on every target; check masks and registration"
+        )
+    return counted.tolist()
 
 
 def normalisation(images: list[dict[str, Path]]) -> dict[str, list[float]]:
@@ -137,7 +163,7 @@ def normalisation(images: list[dict[str, Path]]) -> dict[str, list[float]]:
     Raises
     ------
     InputError
-        If a coefficient is constant, so that it cannot be normalised.
+        If a coefficient is constant and so cannot be normalised.
     """
     voxels = []
     for roles in images:

@@ -1,7 +1,7 @@
 """Fitted models: the contract of every method that learns, and models on disk.
 
-*Fit* gets a fold and the fitted models that a method builds on; *apply* gets one source image. A
-network is one way to do it, a classical rival another: the commands `fit` and `predict` serve both.
+*Fit* takes a fold and the fitted models that a method builds on; *apply* takes one source image.
+Networks and classical rivals do both, so the commands `fit` and `predict` serve either.
 """
 
 import importlib
@@ -21,6 +21,7 @@ from torch import Tensor
 
 from harmonization.files import InputError, read_json, whole_file, write_json
 from harmonization.images.coefficients import denormalise, normalise
+from harmonization.images.grids import split_mask
 from harmonization.learning.devices import choose_precision
 from harmonization.learning.lattice import Lattice, pad_source
 from harmonization.learning.layers import count_parameters
@@ -35,17 +36,17 @@ WEIGHTS, CARD, HISTORY = "weights.safetensors", "card.json", "history.csv"
 
 @dataclass(frozen=True)
 class Specification:
-    """What a model is made of: enough to build it again, without its weights.
+    """What a model is made of: enough to build it again, except for its weights.
 
     Parameters
     ----------
     wing, plugin : str
-        Which file of the library holds its class, such as ``networks`` and ``espcn``.
+        Wing and file that hold its class, such as ``networks`` and ``espcn``.
     settings : dict
-        Of the class.
+        Settings of the class.
     task : Task
     components : dict of str to Specification
-        The models that it builds on, by name.
+        Models that it builds on, by name.
     """
 
     wing: str
@@ -63,7 +64,7 @@ class Specification:
 
 @dataclass(frozen=True)
 class Card:
-    """All that is needed to apply a model, and how it came about.
+    """Everything needed to apply a model, and how the model was made.
 
     Parameters
     ----------
@@ -72,23 +73,23 @@ class Card:
     fold, seed : int
     specification : Specification
     settings : dict
-        Of the fit: ``training`` and ``solve``.
+        Settings of the fit: ``training`` and ``solve``.
     parameters : int
         Number of fitted values.
     outcome : dict
-        What the fit tells: the error on validation, the chosen penalty, ...
+        What the fit reports: the error on validation, the chosen penalty, ...
     source : str
         Platform of the input.
     lattice : dict
-        Of the patches.
+        Lattice of the patches.
     spherical_harmonics : dict
         How the images were made.
     normalisation : dict
         ``input``: mean and standard deviation of the source's coefficients; ``outputs``: by target.
     manifest_sha256 : str
-        Of the fold's manifest.
+        Hash of the fold's manifest.
     versions : dict
-        Of the packages that the numbers depend on.
+        Versions of Python and of the packages that the numbers depend on.
     """
 
     method: str
@@ -118,7 +119,7 @@ class Card:
         Raises
         ------
         InputError
-            If the card is not one that this version of the code has written.
+            If this version of the code did not write the card.
         """
         path = folder / CARD
         content = read_json(path)
@@ -138,11 +139,11 @@ class FitSettings:
     Parameters
     ----------
     training, solve : dict or None
-        Of the method: by gradient descent, or in closed form.
+        The method's settings of gradient descent, or of a fit in closed form.
     precision : {'float32', 'bfloat16'}
-        Of training.
+        Precision of training.
     report : callable
-        Gets a line about every look at the validation subjects.
+        Receives a line about each validation.
     """
 
     training: dict[str, Any] | None = None
@@ -153,7 +154,7 @@ class FitSettings:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a fit tells for the card, and the history of a training."""
+    """What a fit reports for the card, and the history of a training."""
 
     card: dict[str, Any] = field(default_factory=dict)
     history: list[Progress] = field(default_factory=list)
@@ -166,10 +167,10 @@ class Model(ABC):
     ----------
     task : Task
     components : dict of str to Model, optional
-        Models that it builds on, by name. The settings are keyword-only arguments.
+        Models that it builds on, by name. Settings follow as keyword-only arguments.
     """
 
-    keeps_units = False  # True where the output is in the units of the source
+    keeps_units = False  # True if the output is in the units of the source
 
     def __init__(self, task: Task, components: dict[str, "Model"] | None = None) -> None:
         self.task = task
@@ -181,7 +182,7 @@ class Model(ABC):
 
     @abstractmethod
     def fit(self, fold: Fold, settings: FitSettings) -> Outcome:
-        """Learn from the training subjects, and choose on the validation subjects."""
+        """Learn from the training subjects, and select on the validation subjects."""
 
     @abstractmethod
     def apply(self, source: np.ndarray, mask: np.ndarray, card: Card) -> dict[str, np.ndarray]:
@@ -207,7 +208,7 @@ class Model(ABC):
 
     @abstractmethod
     def restore(self, arrays: dict[str, Tensor]) -> None:
-        """Take the values that `arrays` gave; KeyError or RuntimeError if they do not fit."""
+        """Restore the values from `arrays`; KeyError or RuntimeError if they do not fit."""
 
     def count_parameters(self) -> int:
         """Number of fitted values."""
@@ -298,15 +299,10 @@ class NetworkModel(Model):
         return count_parameters(self.network)
 
 
-def split_mask(mask: np.ndarray, r: int) -> np.ndarray:
-    """Mask (x r, y r, z r) of bool with every voxel split into r^3."""
-    return np.kron(mask > 0, np.ones((r, r, r), dtype=bool))
-
-
 def build(specification: Specification, device: str = "cpu") -> Model:
-    """Make an unfitted model, its components included.
+    """Build an unfitted model and its components.
 
-    The class is found by the name of its file, so there is no list of networks anywhere.
+    The class is found by the name of its file, so there is no list of networks.
     """
     module = importlib.import_module(module_of(specification.wing, specification.plugin))
     plugin = getattr(module, class_name(specification.plugin))
@@ -343,7 +339,7 @@ def load_model(folder: Path, device: str = "cpu") -> tuple[Model, Card]:
 
 
 def versions() -> dict[str, str]:
-    """Versions of what the numbers of a model depend on."""
+    """Versions of Python and of the packages that a model's numbers depend on."""
     packages = ("torch", "numpy", "dipy", "nibabel")
     return {"python": platform.python_version()} | {
         p: importlib.metadata.version(p) for p in packages

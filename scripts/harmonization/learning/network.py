@@ -1,8 +1,8 @@
-"""What every network is: from windows of the source to cores of the targets.
+"""The interface of every network: from windows of the source to cores of the targets.
 
-A network knows tensors only. Its input are windows (n, c, 11, 11, 11) of the source. For a target
-with r voxels along the edge of a source voxel its output is (n, c, 7r, 7r, 7r). Both hold
-normalised coefficients.
+A network knows only tensors. Its input is windows (n, c, 11, 11, 11) of the source. Its output for
+a target with r voxels along each edge of a source voxel is (n, c, 7r, 7r, 7r). Both hold normalised
+coefficients.
 """
 
 from abc import ABC, abstractmethod
@@ -19,19 +19,19 @@ AuxiliaryLosses = list[tuple[str, Tensor, float]]
 
 @dataclass(frozen=True)
 class Task:
-    """What a model is asked for.
+    """What a model has to predict.
 
     Parameters
     ----------
     channels : int
         Coefficients of the source and of every target.
     scales : dict of str to int
-        r of every target whose scans the model reads: those that it predicts and those of its
-        components.
+        r of every target whose scans the model reads: the targets that it predicts, and those of
+        its components.
     target : str or None
         The target to predict; None means all of `scales`.
     seed : int
-        Of everything random in the model.
+        Seed of everything random in the model.
     """
 
     channels: int
@@ -55,7 +55,7 @@ class Network(nn.Module, ABC):
         Networks that it builds on, by name and in the order of the method's file.
     """
 
-    keeps_units = False  # True where the output is in the units of the source
+    keeps_units = False  # True if the output is in the units of the source
 
     def __init__(self, task: Task, components: dict[str, "Network"] | None = None) -> None:  # noqa: ARG002
         super().__init__()
@@ -81,16 +81,16 @@ class Network(nn.Module, ABC):
         validation: PatchData,  # noqa: ARG002
         **settings: Any,  # noqa: ARG002
     ) -> dict[str, Any]:
-        """Fit in closed form, in place; give what the model's card is to tell."""
+        """Fit in closed form, in place; return what the model's card reports."""
         raise TypeError(f"{type(self).__name__} has no fit in closed form")
 
     def report(self, validation: PatchData) -> dict[str, Any]:  # noqa: ARG002
-        """What the card of a trained model is to tell besides its errors."""
+        """What the card of a trained model reports besides its errors."""
         return {}
 
 
 class SingleTask(Network):
-    """A network of one target, in two parts: last features, and the output made from them."""
+    """A network for one target in two parts: the last features, and the output from them."""
 
     feature_channels: int
     features: nn.Module

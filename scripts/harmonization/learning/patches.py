@@ -1,4 +1,4 @@
-"""Patches as tensors: cut out of whole volumes on their own device."""
+"""Patches as tensors, cut from whole volumes on the volumes' own device."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -7,7 +7,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from harmonization.files import InputError
 from harmonization.images.coefficients import normalise
 from harmonization.learning.lattice import Lattice, pad_source, pad_target
 from harmonization.learning.manifest import Fold
@@ -17,7 +16,7 @@ Cores = dict[str, tuple[Tensor, Tensor]]
 
 
 def gather(volumes: Tensor, patches: Tensor, stride: int, size: int) -> Tensor:
-    """Cut patches out of volumes on their own device, without a loop.
+    """Cut patches from volumes on the volumes' own device, without a loop.
 
     Parameters
     ----------
@@ -32,7 +31,7 @@ def gather(volumes: Tensor, patches: Tensor, stride: int, size: int) -> Tensor:
     Returns
     -------
     Tensor, shape (n, c, size, size, size)
-        In memory format ``channels_last_3d``, for the channel is the last axis of `volumes`.
+        In memory format ``channels_last_3d``, as the channel is the last axis of `volumes`.
     """
     _, x, y, z, channels = volumes.shape
     subject, corner = patches[:, 0], patches[:, 1:] * stride
@@ -45,7 +44,7 @@ def gather(volumes: Tensor, patches: Tensor, stride: int, size: int) -> Tensor:
 
 
 def patch_mse(prediction: Tensor, target: Tensor, mask: Tensor) -> Tensor:
-    """Mean-squared error of each patch over its voxels in the mask and all coefficients.
+    """Mean squared error of each patch over its voxels in the mask and all coefficients.
 
     Parameters
     ----------
@@ -69,11 +68,11 @@ class PatchData:
     source : Tensor, shape (subjects, x, y, z, c)
         Normalised and padded.
     targets, masks : dict of str to Tensor
-        Of each target platform, (subjects, x, y, z, c) and (subjects, x, y, z, 1).
+        By target platform, (subjects, x, y, z, c) and (subjects, x, y, z, 1).
     scales : dict of str to int
         Target voxels along each edge of a source voxel.
     patches : Tensor of int64, shape (n, 4)
-        Subject and core of each patch that counts on every target.
+        Subject and core of each patch that counts.
     lattice : Lattice
     """
 
@@ -88,7 +87,7 @@ class PatchData:
         return len(self.patches)
 
     def batches(self, size: int = BATCH) -> Iterator[tuple[Tensor, Cores]]:
-        """All patches in order, `size` at a time, as `batch` gives them."""
+        """Yield all patches in order, `size` at a time, in the form that `batch` returns."""
         for chosen in torch.arange(len(self)).split(size):
             yield self.batch(chosen)
 
@@ -130,7 +129,7 @@ def read_part(fold: Fold, part: str, targets: list[str], device: str = "cpu") ->
     Raises
     ------
     InputError
-        If a file has changed since the manifest was written, or no patch is left.
+        If a file has changed since the manifest was written.
     """
     subjects, lattice = fold.subjects(part), fold.lattice
     scales = {t: fold.scales[t] for t in targets}
@@ -140,18 +139,9 @@ def read_part(fold: Fold, part: str, targets: list[str], device: str = "cpu") ->
         statistics = fold.normalisation[platform]
         return [normalise(fold.image(subject, platform), statistics) for subject in subjects]
 
-    counted = [
-        np.all([lattice.counted(masks[t][s], scales[t]) for t in targets], axis=0)
-        for s in range(len(subjects))
-    ]
     patches = np.concatenate(
-        [np.insert(np.argwhere(cores), 0, s, axis=1) for s, cores in enumerate(counted)]
+        [np.insert(fold.patches(subject), 0, s, axis=1) for s, subject in enumerate(subjects)]
     )
-    if not len(patches):
-        raise InputError(
-            f"{fold.path}: no patch of the {part} subjects lies in the brain; check masks and "
-            "registration"
-        )
     return PatchData(
         source=stack_padded(
             [pad_source(image, lattice) for image in normalised(fold.source)], device

@@ -52,7 +52,7 @@ def train(
     precision: torch.dtype = torch.float32,
     report: Callable[[str], None] = print,
 ) -> Training:
-    """Train by Adam with a cosine decay in each phase, and keep the best weights on validation.
+    """Train with Adam and a cosine decay in each phase; keep the best weights on validation.
 
     The loss is the mean patch MSE over the batch, summed over the predictions, plus the network's
     weighted auxiliary losses. The weights before the first step compete too, and each phase starts
@@ -67,16 +67,16 @@ def train(
         ``batch_size``, ``validate_every`` (steps) and ``phases``: a list of ``steps``,
         ``learning_rate`` and, if wanted, ``frozen`` (names of sub-modules).
     seed : int
-        Of the order of patches.
+        Seed of the order of patches.
     precision : torch.dtype
         What the network computes in; weights, loss and optimiser are float32 throughout.
     report : callable
-        Gets a line about every validation.
+        Receives a line about each validation.
 
     Raises
     ------
     InputError
-        When the loss is not finite; names the patches of that batch.
+        If the loss is not finite; the message names the patches of that batch.
     """
     order = batches(len(training), settings["batch_size"], seed)
     phases = settings["phases"]
@@ -105,7 +105,7 @@ def train(
             mean_error = sum(errors) / len(errors)
             error = validate(network, validation, precision)
             row = Progress(step, number, rate, mean_error, error)
-            # validate() leaves the network in evaluation mode, with the frozen parts.
+            # validate() left all parts in evaluation mode, where only the frozen ones belong.
             freeze(network, phase.get("frozen", []))
             history.append(row)
             errors.clear()
@@ -179,7 +179,7 @@ def freeze(network: nn.Module, frozen: list[str]) -> None:
 
 
 def batches(number: int, size: int, seed: int) -> Iterator[Tensor]:
-    """Endless batches of patch indices: each epoch in a new order, without an incomplete batch."""
+    """Yield batches of patch indices endlessly: a new order in each epoch, no incomplete batch."""
     generator = torch.Generator().manual_seed(seed)
     size = min(size, number)
     while True:

@@ -1,1 +1,1 @@
-"""Networks: `networks/x.py` is network x, and its keyword-only arguments are its settings."""
+"""Networks: `networks/x.py` holds network x, whose keyword-only arguments are its settings."""

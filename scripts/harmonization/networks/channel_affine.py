@@ -24,7 +24,7 @@ class ChannelAffine(Network):
         return {self.task.target: y}, []
 
     def solve(self, training: PatchData, validation: PatchData) -> dict[str, Any]:  # noqa: ARG002
-        """Regress each coefficient on itself."""
+        """Regress each coefficient of the target on the source's, by least squares."""
         sums = torch.zeros(5, self.scale.numel(), dtype=torch.float64)
         for windows, cores in training.batches():
             target, mask = cores[self.task.target]

@@ -11,8 +11,8 @@ from harmonization.settings import Count
 class ReversibleBlock(nn.Module):
     """Reversible residual block on two halves of the channels (Blumberg 2018).
 
-    y1 = x1 + F(x2), y2 = x2 + G(y1). The last convolutions of F and G start at zero, so that the
-    block starts as the identity: our choice, see `Diqt`.
+    y1 = x1 + F(x2), y2 = x2 + G(y1). The last convolutions of F and G start at zero, so the block
+    starts as the identity (our choice, see `Diqt`).
     """
 
     def __init__(self, channels: int) -> None:
@@ -40,7 +40,7 @@ class Diqt(SingleTask):
     """Deeper IQT, ESPCN-RN-N: N reversible blocks before each convolution (Blumberg 2018).
 
     Our choice: the blocks start as the identity, and the convolutions may start from a trained
-    ESPCN, so that training starts at ESPCN's error.
+    ESPCN; training then starts at ESPCN's error.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""ESPCN / IQT-CNN."""
+"""ESPCN, also known as IQT-CNN."""
 
 from torch import nn
 

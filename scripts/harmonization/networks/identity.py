@@ -7,7 +7,7 @@ from harmonization.learning.network import AuxiliaryLosses, Network, Predictions
 
 
 class Identity(Network):
-    """The source itself: trilinear in space, coefficients unchanged."""
+    """The source itself: interpolated trilinearly, coefficients unchanged."""
 
     keeps_units = True
 

@@ -31,7 +31,7 @@ class LinearPatch(Network):
         Parameters
         ----------
         penalties
-            Ridge penalties to try on the validation subjects, for each voxel and for normalised
+            Ridge penalties to try on the validation subjects, per voxel and for normalised
             coefficients; the bias is not penalised.
         """
         convolution, r = self.output.conv, self.task.r
@@ -45,7 +45,7 @@ class LinearPatch(Network):
             x = crop(windows, BORDER - 1).unfold(2, 3, 1).unfold(3, 3, 1).unfold(4, 3, 1)
             x = x.permute(0, 2, 3, 4, 1, 5, 6, 7).reshape(-1, features)
             y = pixel_unshuffle(target, r).permute(0, 2, 3, 4, 1).reshape(-1, outputs)
-            # A source voxel is used where all of its split voxels are in the mask.
+            # A source voxel is used if all of its split voxels are in the mask.
             whole = pixel_unshuffle(mask, r).amin(dim=1).flatten() > 0
             x = torch.cat([x[whole], torch.ones(int(whole.sum()), 1)], dim=1).double()
             gram += x.T @ x

@@ -16,11 +16,10 @@ from harmonization.settings import Count, NonNegative
 class MultiStage(Network):
     """Multi-Stage Prediction network for one target (Blumberg 2019).
 
-    The last features of the other components pass through additional networks, the branches, whose
+    The last features of the other components pass through additional networks, the branches. Their
     outputs are combined linearly with the first-stage prediction of the target's own network, which
     is the first component of that target. A branch ends in a convolution that starts at zero, and
-    all weights of the combination start at one, so that the whole starts as the target's own
-    network.
+    all weights of the combination start at one, so the network starts as the target's own network.
 
     Parameters
     ----------
@@ -75,7 +74,7 @@ class MultiStage(Network):
     def contributions(
         self, x: Tensor, predicted: Iterable[str]
     ) -> tuple[Predictions, dict[str, Tensor]]:
-        """First-stage predictions of the components `predicted`, and what each adds to the second.
+        """First-stage predictions of `predicted`, and what each component adds to the second stage.
 
         The target's own network must be among them: its prediction is its contribution.
         """
@@ -91,7 +90,7 @@ class MultiStage(Network):
         return {self.task.target: sum(second.values())}
 
     def training_outputs(self, x: Tensor) -> tuple[Predictions, AuxiliaryLosses]:
-        # The first-stage error of a frozen network is a constant: it would only cost time.
+        # The first-stage error of a frozen network is constant: computing it only costs time.
         learning = [
             name
             for name, component in self.first_stage.items()
@@ -108,7 +107,7 @@ class MultiStage(Network):
     def report(self, validation: PatchData) -> dict[str, Any]:
         """Root mean square of each contribution to the second stage, relative to the whole.
 
-        The weight of a branch trades with the scale of its network, so it alone says nothing.
+        A branch's weight alone says nothing, as it trades off against the scale of its network.
         """
         self.eval()
         power: dict[str, float] = {}

@@ -8,7 +8,7 @@ from harmonization.learning.network import AuxiliaryLosses, Network, Predictions
 
 
 class Noise(Network):
-    """White noise with the target's means and mean variance: it has learned nothing else."""
+    """White noise with the target's means and mean variance; it learns nothing else."""
 
     def __init__(self, task: Task, components: dict[str, Network] | None = None) -> None:
         super().__init__(task, components)

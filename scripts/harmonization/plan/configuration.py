@@ -1,4 +1,4 @@
-"""The configuration of a run: checked before anything starts."""
+"""The configuration of a run, checked before anything starts."""
 
 import json
 from collections.abc import Iterator
@@ -29,13 +29,13 @@ def check_settings(settings: Settings, schema: Settings, name: str) -> Settings:
     ----------
     settings, schema : dict
     name : str
-        What to call the settings in a message.
+        Name of the settings in messages.
 
     Returns
     -------
     dict
-        The settings, with words such as '7' or '5e-4' turned into numbers: Snakemake makes words
-        of all numbers within ``--config``, and YAML of some.
+        The settings, with strings such as '7' or '5e-4' turned into numbers: Snakemake makes
+        strings of all numbers within ``--config``, and YAML of some.
 
     Raises
     ------
@@ -55,7 +55,7 @@ def check_settings(settings: Settings, schema: Settings, name: str) -> Settings:
 
 
 def resolved(schema: Settings, root: Settings) -> Settings:
-    """A part of the schema `root` with what it refers to put in."""
+    """Part of the schema `root`, with the definition that it refers to merged in."""
     if "$ref" not in schema:
         return schema
     *_, section, name = schema["$ref"].split("/")
@@ -63,7 +63,7 @@ def resolved(schema: Settings, root: Settings) -> Settings:
 
 
 def _typed(value: Any, schema: Any, root: Settings) -> Any:
-    """Read words as JSON wherever the schema wants no word."""
+    """Parse strings as JSON wherever the schema does not want a string."""
     if not isinstance(schema, dict):
         return value
     schema = resolved(schema, root)
@@ -88,7 +88,7 @@ def _describe(error: ValidationError) -> Iterator[str]:
         for key in set(error.instance) - set(known):
             yield f"unknown key '{key}' at {where}{suggest(key, known)}"
     elif error.validator == "oneOf" and error.context:
-        # What the user meant is the alternative that no type or name rules out.
+        # The user meant the alternative that no type or name rules out.
         alternatives: dict[int, list[ValidationError]] = {}
         for nested in error.context:
             alternatives.setdefault(nested.schema_path[0], []).append(nested)
@@ -103,7 +103,7 @@ def _ruled_out(errors: list[ValidationError]) -> bool:
 
 
 def suggest(word: str, known: list[str]) -> str:
-    """The nearest valid word, or all of them."""
+    """Suggest the nearest valid word, or else list all valid words."""
     close = get_close_matches(word, known, n=1)
     return f"; did you mean '{close[0]}'?" if close else f"; valid are: {', '.join(sorted(known))}"
 
@@ -116,12 +116,12 @@ def check_run(config: Settings, root: Path) -> Settings:
     config : dict
         The merged configuration.
     root : Path
-        Of the repository.
+        Root of the repository.
 
     Returns
     -------
     dict
-        The configuration, see `check`.
+        The checked configuration, see `check`.
     """
     config = check(config, root / "workflow/schemas/config.schema.yaml", "configuration")
     platforms = list(config["platforms"])
@@ -150,7 +150,7 @@ def check_run(config: Settings, root: Path) -> Settings:
 
 
 def _check_source(config: Settings) -> None:
-    """Refuse what does not go with the kind of the data set."""
+    """Refuse settings that do not suit the kind of data set."""
     dataset = config["dataset"]
     kind, wanted = dataset["kind"], dataset["subjects"]
     source = SOURCES[kind]
@@ -187,7 +187,7 @@ def _check_source(config: Settings) -> None:
 
 
 def merge(settings: Settings, changes: Settings) -> Settings:
-    """Copy of `settings` with `changes` put in, dictionaries key by key."""
+    """Copy `settings` and apply `changes`, merging dictionaries key by key."""
     merged = dict(settings)
     for key, value in changes.items():
         both = isinstance(value, dict) and isinstance(merged.get(key), dict)

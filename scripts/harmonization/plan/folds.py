@@ -4,7 +4,8 @@
 def parts_of_fold(subjects: list[str], fold: int, validation_subjects: int) -> dict[str, list[str]]:
     """Split subjects for leave-one-out cross-validation.
 
-    Subject number `fold` is the test subject, the following ones validate, all others train.
+    Subject number `fold`, counted from 0, is for testing; the next ones are for validation, and all
+    others for training.
     """
     turned = subjects[fold:] + subjects[:fold]
     return {

@@ -1,4 +1,4 @@
-"""The methods to compare: each a file `config/methods/<family>/<method>.yaml`."""
+"""The methods to compare, each with its own file `config/methods/<family>/<method>.yaml`."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,7 +24,7 @@ class Component:
     method : str
         The method that fits them.
     target : str
-        ``own`` (that of the same target), ``others``, ``all``, or a platform.
+        ``own`` (the model of the same target), ``others``, ``all``, or a platform.
     seed : int or str
         ``same``, ``others`` (every other seed of the run), or a number.
     """
@@ -36,7 +36,7 @@ class Component:
 
 @dataclass(frozen=True)
 class Method:
-    """One method, its settings checked.
+    """One method with checked settings.
 
     Parameters
     ----------
@@ -47,9 +47,9 @@ class Method:
     scan : str or None
         ``truth`` or ``rescan`` for a control that is itself a scan; it has no plug-in.
     wing, plugin : str or None
-        Which file of the library makes its model, such as ``networks`` and ``espcn``.
+        Wing and file of its plug-in, such as ``networks`` and ``espcn``.
     settings : dict
-        Of the plug-in.
+        Settings of the plug-in.
     fits : {'each', 'all'}
         One model for each target, or one for all.
     builds_on : tuple of Component
@@ -75,17 +75,17 @@ class Method:
 
     @property
     def is_model(self) -> bool:
-        """Whether a model is fitted; a control may be a scan instead."""
+        """Whether the method has a model; a control may be a scan instead."""
         return self.scan is None
 
     @property
     def is_trained(self) -> bool:
-        """Whether it is fitted by gradient descent, and so has seeds and a use for a GPU."""
+        """Whether it is fitted by gradient descent, and so has seeds and can use a GPU."""
         return self.training is not None
 
     @property
     def fit_settings(self) -> Settings:
-        """What decides the method's models; another label or citation re-fits nothing."""
+        """Settings that determine the method's models; a new label or citation re-fits nothing."""
         return {
             "wing": self.wing,
             "plugin": self.plugin,
@@ -96,19 +96,19 @@ class Method:
 
 
 def read_methods(config: Settings, root: Path) -> dict[str, Method]:
-    """Read the methods to compare and those that they build on, with the run's overrides.
+    """Read the methods to compare and those they build on, and apply the run's overrides.
 
     Parameters
     ----------
     config : dict
         The merged configuration.
     root : Path
-        Of the repository.
+        Root of the repository.
 
     Returns
     -------
     dict of str to Method
-        In the order of the configuration, components behind those that build on them.
+        In the order of the configuration; components follow the methods that build on them.
 
     Raises
     ------
@@ -165,13 +165,13 @@ def method_files(folder: Path) -> dict[str, Path]:
 
 
 def modules_of(method: Method, methods: dict[str, Method]) -> list[str]:
-    """Modules of the plug-ins that a method's model is made of, its components included."""
+    """Modules of the plug-ins in a method's model, components included."""
     used = with_components(method, methods)
     return sorted({module_of(m.wing, m.plugin) for m in used if m.wing and m.plugin})
 
 
 def with_components(method: Method, methods: dict[str, Method]) -> list[Method]:
-    """A method, and all that it builds on, directly or not."""
+    """A method and all methods that it builds on, directly or indirectly."""
     found: dict[str, Method] = {}
     waiting = [method]
     while waiting:
@@ -183,7 +183,7 @@ def with_components(method: Method, methods: dict[str, Method]) -> list[Method]:
 
 
 def _read_file(folder: Path, name: str, inherited_by: tuple[str, ...] = ()) -> tuple[str, Settings]:
-    """Family and settings of a method, with what it inherits by ``like``."""
+    """Family and settings of a method, including what it inherits by ``like``."""
     files = method_files(folder)
     if name not in files:
         where = f"method {inherited_by[-1]}: like" if inherited_by else "configuration: methods"
@@ -206,7 +206,7 @@ def _read_file(folder: Path, name: str, inherited_by: tuple[str, ...] = ()) -> t
 
 
 def _method(name: str, family: str, settings: Settings, length: str) -> Method:
-    """A method from the settings of its file, which fit their schema."""
+    """Make a method from the settings of its file, which already fit their schema."""
     kinds = [key for key in ("scan", *WINGS) if key in settings]
     if len(kinds) != 1:
         raise InputError(f"method {name}: give one of network, classical and scan, not {kinds}")
@@ -249,7 +249,7 @@ def _method(name: str, family: str, settings: Settings, length: str) -> Method:
 
 
 def _training(name: str, settings: Settings, length: str) -> Settings | None:
-    """The training settings of one `length`."""
+    """Training settings of one `length`, such as ``short``."""
     if "training" not in settings:
         return None
     if length not in settings["training"]:

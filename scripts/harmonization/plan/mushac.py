@@ -1,8 +1,8 @@
-"""The released tree of the cross-scanner database (Tax 2019; Ning 2020), and what is in it.
+"""Scans in the released tree of the cross-scanner database (Tax 2019; Ning 2020).
 
 ``<subject>/<scanner>/<protocol>/{dwi.nii.gz, dwi.bval, dwi.bvec, dwi.TE, dwi.TR, mask.nii.gz}``,
-where the names of scanners and protocols come in upper or lower case. Read by the Snakefile, so it
-imports nothing heavy.
+where the names of scanners and protocols may be in upper or lower case. The Snakefile loads this
+module, so it imports nothing heavy.
 """
 
 from pathlib import Path
@@ -19,10 +19,10 @@ def released_scan(root: Path, subject: str, name: str, platform: dict[str, Any])
     Parameters
     ----------
     root : Path
-        Of the tree.
+        Root of the tree.
     subject : str
     name : str
-        Of the platform, for messages.
+        Name of the platform, for messages.
     platform : dict
         Its ``session`` is the scanner, its ``acquisition`` the protocol.
 
@@ -44,7 +44,7 @@ def released_scan(root: Path, subject: str, name: str, platform: dict[str, Any])
     for role, end in TABLES.items():
         path = folder / f"dwi{end}"
         if not path.exists():
-            raise InputError(f"{path}: no such file; copy it anew")
+            raise InputError(f"{path}: no such file; copy it again")
         files[role] = str(path)
     return files
 
@@ -54,7 +54,7 @@ def _image(folder: Path, name: str) -> str:
     found = [path for path in candidates if path.exists()]
     if len(found) != 1:
         raise InputError(
-            f"{candidates[0]}: {'no such file, nor .nii; copy it anew' if not found else ''}"
+            f"{candidates[0]}: {'no such file, nor .nii; copy it again' if not found else ''}"
             f"{'.nii lies beside it; keep one' if found else ''}"
         )
     return str(found[0])

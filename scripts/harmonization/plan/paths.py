@@ -1,4 +1,4 @@
-"""Where every file of a run lies: the one place in which paths are put together."""
+"""Where every file of a run lies: the only module that puts paths together."""
 
 from pathlib import Path
 
@@ -37,6 +37,7 @@ class RunPaths:
         self.sh_sidecar = f"{results}/sh/{{scan}}/{on_grid}.json"
 
         self.manifest = f"{results}/splits/fold-{{fold}}.json"
+        self.scoring = f"{results}/splits/fold-{{fold}}_scoring.json"
 
         trained = "{method}/{target}/fold-{fold}_seed-{seed}"
         self.model = f"{results}/models/{trained}"
@@ -54,15 +55,15 @@ class RunPaths:
         self.figure = f"{results}/figures/{{figure}}.{{format}}"
 
     def step(self, name: str, end: str = "nii") -> str:
-        """Result of a preprocessing step of a raw scan."""
+        """Result of one preprocessing step on a raw scan."""
         return f"{self._steps}.{end}".replace("{step}", name)
 
     def log(self, rule: str, pattern: str) -> str:
-        """Log of the job in which a rule makes `pattern`."""
+        """Log of a rule's job that makes `pattern`."""
         return f"{self.results}/logs/{rule}/{self._within_run(pattern)}.log"
 
     def benchmark(self, rule: str, pattern: str) -> str:
-        """Seconds and memory of the job in which a rule makes `pattern`, measured by Snakemake."""
+        """Seconds and memory of a rule's job that makes `pattern`, measured by Snakemake."""
         return f"{self.results}/benchmarks/{rule}/{self._within_run(pattern)}.tsv"
 
     def _within_run(self, pattern: str) -> str:
@@ -79,7 +80,7 @@ class BidsScan:
     subject, session, acquisition, run : str
         Values of the BIDS entities ``sub``, ``ses``, ``acq`` and ``run``; may be wildcards.
     truth : bool
-        The series without noise, which a phantom has. So it has labels of tissue and region.
+        Whether this is the noise-free series. Only a phantom has one, and tissue and region labels.
     """
 
     def __init__(
@@ -104,10 +105,10 @@ class BidsScan:
 
     @property
     def series(self) -> dict[str, str]:
-        """The images and what describes them, by role."""
+        """Image, gradient tables and sidecar, by role."""
         return {"dwi": self.dwi, "bval": self.bval, "bvec": self.bvec, "sidecar": self.sidecar}
 
     @property
     def labels(self) -> dict[str, str]:
-        """Where brain is, and what kind, by role."""
+        """Brain mask, and labels of tissue and region, by role."""
         return {"mask": self.mask, "tissue": self.tissue, "regions": self.regions}

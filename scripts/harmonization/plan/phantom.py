@@ -44,7 +44,7 @@ def read_parameters(path: Path) -> dict[str, Any]:
 
 
 def check_phantom(config: dict[str, Any], parameters: dict[str, Any]) -> None:
-    """Refuse a configuration that asks for what the phantom's parameters do not have.
+    """Refuse a configuration that asks for more than the phantom's parameters offer.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""The plan of a run: which scans, models, predictions and scores there are, and their files."""
+"""The plan of a run: its scans, models, predictions and scores, and their files."""
 
 import os
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ ALL_TARGETS = "all"  # target of a model that predicts every target
 
 @dataclass(frozen=True)
 class ModelKey:
-    """What names a fitted model: the wildcards of its folder."""
+    """Key of a fitted model: the wildcards of its folder."""
 
     method: str
     target: str
@@ -37,7 +37,7 @@ class ModelKey:
 
 
 class Plan:
-    """Everything that the rules ask about a run.
+    """Everything that the rules need to know about a run.
 
     Subjects, platforms, targets and methods are named as in the configuration. A *scan* is
     ``scan``, ``rescan`` (the repeat) or ``truth`` (the noise-free first scan).
@@ -47,7 +47,7 @@ class Plan:
     config : dict
         The merged configuration, unchecked.
     root : Path
-        Of the repository.
+        Root of the repository.
 
     Raises
     ------
@@ -94,7 +94,7 @@ class Plan:
         return choose_subjects(self.data, wanted, self.data_source.subject_prefix)
 
     def _find(self, subject: str, platform: str) -> dict[str, str]:
-        """Files of a scan in the user's data by role, without those that it lacks."""
+        """Files of a scan in the user's data, by role; those that it lacks are left out."""
         entities = self.raw_platforms[platform]
         if self.kind == "openneuro":
             files = raw_scan(subject, entities)
@@ -108,7 +108,7 @@ class Plan:
 
     @property
     def changes(self) -> str:
-        """What the import of the data set does to its scans, for the description of the result."""
+        """What the import does to the scans, for the description of the imported data set."""
         if self.kind == "mushac":
             return "Renamed; volumes of other echo or repetition times were dropped"
         return ", ".join(self.steps) or "Renamed"
@@ -116,7 +116,7 @@ class Plan:
     # --- Code
 
     def version(self, command: str, method: str | None = None) -> str:
-        """Hash of what a command does, and of the networks that a method's model is made of."""
+        """Hash of the code of a command and of the plug-ins in a method's model."""
         modules = modules_of(self.methods[method], self.methods) if method else ()
         return code_version(self.root / "scripts", command, modules)
 
@@ -138,13 +138,13 @@ class Plan:
         )
 
     def found(self, subject: str, platform: str) -> dict[str, str]:
-        """Files of a scan in the user's data by role."""
+        """Files of a scan in the user's data, by role."""
         return self._found[subject, platform]
 
     def original_scan(
         self, subject: str, platform: str, scan: str = "scan"
     ) -> FoundScan | BidsScan:
-        """Files of a scan at the resolution in which it was acquired."""
+        """Files of a scan at its acquired resolution."""
         if self.kind == "bids":
             return FoundScan(**{"sidecar": None, **self.found(subject, platform)})
         return BidsScan(
@@ -170,20 +170,20 @@ class Plan:
         )
 
     def before_step(self, step: str | None, subject: str, platform: str) -> str:
-        """A raw series as it is before a step of its preprocessing; None means after all steps."""
+        """A raw series before one of its preprocessing steps; None means after all steps."""
         done = self.steps[: self.steps.index(step)] if step else self.steps
         if not done:
             return self.found(subject, platform)["dwi"]
         return self.paths.step(done[-1]).format(subject=subject, platform=platform)
 
     def gradients(self, kind: str, subject: str, platform: str) -> str:
-        """Gradient table of a preprocessed scan: motion correction turns the directions."""
+        """Gradient table of a preprocessed scan; motion correction rotates its directions."""
         if "motion" not in self.steps:
             return self.found(subject, platform)[kind]
         return self.paths.step("motion", kind).format(subject=subject, platform=platform)
 
     def scans_to_validate(self) -> list[str]:
-        """All files of the scans that the run uses; of imported ones also the description."""
+        """All files of the scans that the run uses, and an imported data set's description."""
         scans = [self.original_scan(s, p) for s in self.subjects for p in self.used_platforms]
         if self.kind == "bids":
             return [file for scan in scans for file in vars(scan).values() if file]
@@ -202,7 +202,7 @@ class Plan:
         return [f"{self.data}/{Path(self.paths.dataset_description).name}", *files]
 
     def validation_settings(self, raw: bool) -> Settings:
-        """What the validation of a data set must know about the run."""
+        """What the validation of a data set needs to know about the run."""
         harmonics = self.config["spherical_harmonics"]
         imported = self.data_source.is_raw and not raw
         return {
@@ -220,7 +220,7 @@ class Plan:
     # --- Images
 
     def registered_scans(self, subject: str | None = None) -> list[tuple[str, str, str]]:
-        """Scans that are registered, as (subject, platform, scan); of one subject or of all."""
+        """Registered scans as (subject, platform, scan), of one subject or of all."""
         scans = [(person, target, "scan") for person in self.subjects for target in self.targets]
         if "rescan" in [method.scan for method in self.methods.values()]:
             tested = [person for fold in self.folds for person in self.parts(fold)["test"]]
@@ -235,12 +235,12 @@ class Plan:
         ]
 
     def scan_to_fit(self, subject: str, platform: str, scan: str) -> dict[str, str]:
-        """Files of a scan, the source's mask that defines the grid, and the way to the scan."""
+        """Files of a scan, the source's mask that defines the grid, and the scan's transform."""
         files = self.scan(subject, platform, scan)
         roles = {role: getattr(files, role) for role in ("dwi", "bval", "bvec", "mask")}
         roles["grid"] = self.scan(subject, self.source).mask
         if platform != self.source:
-            # The truth lies where the first scan lies, so it takes its transform, errors included.
+            # The truth lies where the first scan does, so it shares its transform, errors included.
             registered = "rescan" if scan == "rescan" else "scan"
             roles["transform"] = self.paths.transform.format(
                 scan=registered, subject=subject, platform=platform
@@ -248,14 +248,14 @@ class Plan:
         return roles
 
     def sh_settings(self, platform: str) -> Settings:
-        """Settings of a scan's spherical harmonics: its platform may have a shell of its own."""
+        """Settings of a scan's spherical harmonics; its platform may have its own shell."""
         own = {key: v for key, v in self.platforms[platform].items() if key == "shell"}
         return {**self.config["spherical_harmonics"], **own}
 
     def slab_options(self, platform: str) -> str:
-        """Options of a phantom's scan that say which slab to scan; none for the whole head.
+        """Options that tell a phantom's scan which slab to acquire; none for the whole head.
 
-        A target's slab reaches further, so that it covers the source's wherever the head lies.
+        A target's slab is thicker, so that it covers the source's slab wherever the head lies.
         """
         slab = self.config["dataset"]["slab"]
         if slab is None:
@@ -271,7 +271,7 @@ class Plan:
         return parts_of_fold(self.subjects, int(fold), validation_subjects)
 
     def training_images(self, fold: int | str) -> list[str]:
-        """Images of a fold's training and validation subjects; the test subject's are not here."""
+        """Images of a fold's training and validation subjects, and none of its test subject."""
         parts = self.parts(fold)
         return [
             pattern.format(scan="scan", subject=subject, platform=platform)
@@ -281,7 +281,7 @@ class Plan:
         ]
 
     def test_masks(self, fold: int | str) -> list[str]:
-        """Masks of a fold's test subjects on every target: they tell which patches count."""
+        """Masks of a fold's test subjects on every target, which decide what patches count."""
         return [
             self.paths.sh_mask.format(scan="scan", subject=subject, platform=target)
             for subject in self.parts(fold)["test"]
@@ -291,7 +291,7 @@ class Plan:
     # --- Models
 
     def seeds(self, method: str) -> list[int]:
-        """Seeds of a method's models; one without randomness has seed 0 only."""
+        """Seeds of a method's models; a method that is not trained has only seed 0."""
         trained = self.methods[method].is_trained
         return list(range(self.config["cross_validation"]["seeds"])) if trained else [0]
 
@@ -311,16 +311,16 @@ class Plan:
         ]
 
     def trained_models(self) -> list[ModelKey]:
-        """Models that gradient descent has trained."""
+        """Models trained by gradient descent."""
         return [key for key in self.models() if self.methods[key.method].is_trained]
 
     def model_of(self, pattern: str, method: str, target: str, fold: str, seed: str) -> str:
-        """A file of the model that makes a prediction of `target`."""
+        """A file of the model that predicts `target`."""
         key = {"method": method, "target": self.model_target(method, target)}
         return pattern.format(**key, fold=fold, seed=seed)
 
     def components(self, method: str, target: str, fold: str, seed: str) -> list[ModelKey]:
-        """Models that a model builds on: of the same fold, in the order of the method's file."""
+        """Models that a model builds on, of the same fold, in the order of the method's file."""
         keys: list[ModelKey] = []
         for component in self.methods[method].builds_on:
             choice = component.target
@@ -345,6 +345,11 @@ class Plan:
     def model_files(self, pattern: str, keys: list[ModelKey]) -> list[str]:
         """Files of models."""
         return [pattern.format(**vars(key)) for key in keys]
+
+    def table_rows(self) -> dict[str, dict[str, str]]:
+        """Label and role of the methods, in the order of the tables."""
+        shown = {name: self.methods[name] for name in self.config["methods"]}
+        return {name: {"label": m.label, "role": m.role} for name, m in shown.items()}
 
     def method_settings(self) -> dict[str, Settings]:
         """Settings of every method, for the merged configuration beside the results."""
@@ -374,14 +379,14 @@ class Plan:
         ]
 
     def masks_to_score(self, method: str, subject: str, target: str) -> list[str]:
-        """Mask of the measured target; for a control that is a scan also the mask of that scan."""
+        """Mask of the measured target, and the mask of a control that is itself a scan."""
         scans = dict.fromkeys(["scan", self.methods[method].scan or "scan"])
         return [
             self.paths.sh_mask.format(scan=scan, subject=subject, platform=target) for scan in scans
         ]
 
     def references(self, subject: str, target: str) -> dict[str, Any]:
-        """What only a phantom knows about a target: its noise-free truth, and tissue."""
+        """What only a phantom knows about a target: its noise-free truth and its tissue labels."""
         if not self.data_source.simulated:
             return {}
         truth = self.paths.sh.format(scan="truth", subject=subject, platform=target)

@@ -1,9 +1,9 @@
-"""Plug-ins: the networks and classical rivals, found by the name of their file.
+"""Plug-ins: networks and classical rivals, each found by the name of its file.
 
-`networks/x.py` holds network x, a class whose name is that of the file in capitals: `multi_stage`
-is `MultiStage`. Its settings are the keyword-only arguments of its constructor, those of its fit in
-closed form the keyword-only arguments of its method `solve`. They are read from the source, so that
-a wrong setting is refused before anything starts, and without torch.
+`networks/x.py` holds network x, a class named after the file in CapWords: `multi_stage` holds
+`MultiStage`. Its settings are the keyword-only arguments of its constructor; the settings of its
+fit in closed form are the keyword-only arguments of its method `solve`. They are read from the
+code, so that a wrong setting is refused before anything starts, and without torch.
 """
 
 import ast
@@ -33,14 +33,14 @@ for _name, _annotated in vars(settings).items():
 
 @dataclass(frozen=True)
 class Plugin:
-    """A class of the library that a method names, as its source describes it.
+    """A network or classical rival, as its code describes it.
 
     Parameters
     ----------
     wing : {'networks', 'classical'}
-        Folder of the library.
+        Wing that holds it.
     name : str
-        Of the file in it.
+        Name of its file.
     summary : str
         First line of the class's docstring.
     settings : dict
@@ -54,11 +54,6 @@ class Plugin:
     summary: str
     settings: Schema
     solve: Schema | None
-
-    @property
-    def module(self) -> str:
-        """Module of the plug-in."""
-        return module_of(self.wing, self.name)
 
 
 def module_of(wing: str, name: str) -> str:
@@ -78,12 +73,12 @@ def plugin_names(wing: str) -> list[str]:
 
 @cache
 def read_plugin(wing: str, name: str, library: Path = LIBRARY) -> Plugin:
-    """Read what a plug-in's source says of it.
+    """Read the description of a plug-in from its code.
 
     Raises
     ------
     InputError
-        If the file does not hold its class, or a setting has no type that can be checked.
+        If the file does not hold its class, or the type of a setting cannot be checked.
     """
     path = library / wing / f"{name}.py"
     wanted = class_name(name)

@@ -1,6 +1,6 @@
-"""Scans in a BIDS derivative data set: found by the entities in their names, never by luck.
+"""Scans in a BIDS data set, found by the entities in their names and never guessed.
 
-Read by the Snakefile, so it imports nothing heavy.
+The Snakefile loads this module, so it imports nothing heavy.
 """
 
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from typing import Any
 
 from harmonization.files import InputError
 
-# Keys of a platform in the configuration, and the BIDS entities they choose by.
+# Keys of a platform in the configuration, and the BIDS entities that they select.
 ENTITIES = {
     "session": "ses",
     "acquisition": "acq",
@@ -22,7 +22,7 @@ IMAGES = (".nii.gz", ".nii")
 
 @dataclass(frozen=True)
 class FoundScan:
-    """Files of one scan; a sidecar may be missing, and of a raw one the mask is."""
+    """Files of one scan; the sidecar is optional, and a raw scan has no mask."""
 
     dwi: str
     bval: str
@@ -32,24 +32,24 @@ class FoundScan:
 
 
 def choose_subjects(root: Path, wanted: int | list[str], prefix: str = "sub-") -> list[str]:
-    """Labels of the subjects `wanted` of a data set: those listed, or the first so many.
+    """Labels of the subjects to use: those listed in `wanted`, or the first `wanted` ones.
 
     Parameters
     ----------
     root : Path
-        Of the data set, with a folder for each subject: its label after `prefix`.
+        Root of the data set. Each subject has a folder in it, named `prefix` and label.
     wanted : int or list of str
     prefix : str
 
     Raises
     ------
     InputError
-        If the folder does not exist, or has no such subject or not so many.
+        If the folder does not exist, lacks a listed subject or holds too few subjects.
     """
     if not root.is_dir():
         raise InputError(f"{root}: no such folder; change dataset.root")
     labels = (p.name.removeprefix(prefix) for p in root.glob(f"{prefix}*") if p.is_dir())
-    # BIDS labels have letters and digits only, which leaves out hidden folders and the like.
+    # BIDS labels are letters and digits only, so this skips hidden folders and the like.
     subjects = sorted(label for label in labels if label.isalnum())
     if not subjects:
         raise InputError(f"{root}: no folder {prefix}<label> in it; give the data set's root")
@@ -72,19 +72,19 @@ def find_scan(root: Path, subject: str, name: str, platform: dict[str, Any]) -> 
     Parameters
     ----------
     root : Path
-        Of the data set.
+        Root of the data set.
     subject : str
-        Label.
+        Label of the subject.
     name : str
-        Of the platform, for messages.
+        Name of the platform, for messages.
     platform : dict
-        What the configuration says of it: the values of `ENTITIES` that its files have. Entities
-        that are left out may have any value, as long as only one scan fits.
+        Configuration of the platform: the values of `ENTITIES` that its files have. An entity that
+        is left out may have any value, as long as only one scan fits.
 
     Raises
     ------
     InputError
-        If no scan fits, several do, or the scan has no gradient tables or brain mask.
+        If no scan or more than one fits, or the scan lacks gradient tables or a brain mask.
     """
     scan, files = _find_series(root, subject, name, platform)
     alike = _without_description(scan)
@@ -97,13 +97,13 @@ def find_scan(root: Path, subject: str, name: str, platform: dict[str, Any]) -> 
 
 
 def find_raw_scan(root: Path, subject: str, name: str, platform: dict[str, Any]) -> FoundScan:
-    """Find a scan that is not preprocessed yet; see `find_scan`. It needs no mask."""
+    """Find a scan that is not preprocessed yet and needs no mask; see `find_scan`."""
     scan, _ = _find_series(root, subject, name, platform)
     return FoundScan(**_with_companions(scan), mask=None)
 
 
 def raw_scan(subject: str, platform: dict[str, Any]) -> dict[str, str]:
-    """Paths within a raw data set that a scan must have, by role, before anything is there."""
+    """Paths that a scan must have within a raw data set, by role; the files need not exist."""
     labels = [f"{ENTITIES[key]}-{platform[key]}" for key in ENTITIES if key in platform]
     stem = "_".join([f"sub-{subject}", *labels])
     folder = f"sub-{subject}/ses-{platform['session']}/dwi"
@@ -114,7 +114,7 @@ def raw_scan(subject: str, platform: dict[str, Any]) -> dict[str, str]:
 def _find_series(
     root: Path, subject: str, name: str, platform: dict[str, Any]
 ) -> tuple[Path, list[Path]]:
-    """The one series that fits, and all of the subject's files beside such."""
+    """The one series that fits, and all files in the subject's ``dwi`` folders."""
     wanted = {ENTITIES[key]: platform[key] for key in ENTITIES if key in platform}
     folder = root / f"sub-{subject}"
     files = sorted(p for p in folder.rglob("*") if p.parent.name == "dwi" and p.is_file())
@@ -161,7 +161,7 @@ def _with_suffix(files: list[Path], suffix: str) -> list[Path]:
 
 
 def _companion(scan: Path, kind: str) -> str:
-    """Gradient table of a scan: ``.bval`` or, as other tools write, ``.bvals``."""
+    """Gradient table of a scan: ``.bval`` or, from some tools, ``.bvals``."""
     candidates = [scan.with_name(f"{_stem(scan)}.{end}") for end in (kind, f"{kind}s")]
     found = [p for p in candidates if p.exists()]
     if not found:

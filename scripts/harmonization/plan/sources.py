@@ -1,4 +1,4 @@
-"""Kinds of data sets: one row for each source of scans."""
+"""Kinds of data sets, one row for each."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -8,21 +8,21 @@ from harmonization.files import InputError
 
 @dataclass(frozen=True)
 class DataSource:
-    """What the workflow must know of a kind of data set.
+    """What the workflow needs to know about a kind of data set.
 
     Parameters
     ----------
     platform_keys : frozenset of str
         Keys that every platform must have in the configuration.
     is_raw : bool
-        Whether its scans still have to be preprocessed.
+        Whether its scans still need preprocessing.
     simulated : bool
         Whether the workflow makes the scans itself.
     subject_prefix : str
         What precedes a subject's label in the name of its folder.
     rules : tuple of str
-        Rule files, beside data.smk, that bring its scans into ``bids/``. A data set that is read
-        where it lies has none.
+        Rule files, besides data.smk, that bring its scans into ``bids/``; none for a data set that
+        is read in place.
     description : str
         Name of the imported data set; empty if it is not imported.
     """

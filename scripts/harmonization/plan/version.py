@@ -1,7 +1,7 @@
-"""What a job's code does, as a hash: other code may give other results.
+"""A hash of what a job's code does, because other code may give other results.
 
 Snakemake sees a rule's own text, but not what its command imports. With this hash as a parameter
-of the rule, a changed network is trained again and a changed figure is only drawn again.
+of the rule, a changed network is trained again, but a changed figure is only drawn again.
 """
 
 import ast
@@ -16,7 +16,7 @@ PACKAGE = "harmonization"
 
 
 def code_version(scripts: Path, command: str, modules: Iterable[str] = ()) -> str:
-    """Hash a command, every module of the library that it imports, directly or not, and `modules`.
+    """Hash a command, every library module that it imports, directly or not, and `modules`.
 
     Comments, layout, docstrings and the texts of ``raise`` do not count.
 
@@ -47,7 +47,7 @@ def code_version(scripts: Path, command: str, modules: Iterable[str] = ()) -> st
 
 
 def imported_modules(path: Path) -> list[str]:
-    """Names below this package that a module imports; some may be functions, not modules."""
+    """Names within this package that a module imports; some may be functions, not modules."""
     return _read(path)[1]
 
 
@@ -78,7 +78,7 @@ def _drop_texts(node: ast.AST) -> None:
 
 
 class _WithoutTexts(ast.NodeTransformer):
-    """Empty every text in an expression."""
+    """Empty every string in an expression."""
 
     def visit_Constant(self, node: ast.Constant) -> ast.Constant:
         return ast.Constant("") if isinstance(node.value, str) else node

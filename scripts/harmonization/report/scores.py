@@ -32,25 +32,32 @@ class Scoring:
         Scale r of the target.
     statistics : dict
         ``mean`` and ``std`` of the target's coefficients over the training subjects.
+    patches : ndarray of int, shape (n, 3)
+        Cores that count, the same for every method.
     """
 
     mask: np.ndarray
     lattice: Lattice
     scale: int
     statistics: dict[str, list[float]]
+    patches: np.ndarray
+
+    @property
+    def coverage(self) -> np.ndarray:
+        """Number of voxels in the mask in each patch, (n,)."""
+        blocks = self.lattice.blocks(self.mask > 0, self.scale)
+        return blocks[tuple(self.patches.T)].sum(axis=-1)
 
     def patch_mse(self, squared_error: np.ndarray) -> float:
-        """Average over each core's voxels in the mask, then over the cores that count.
+        """Average over each patch's voxels in the mask, then over the patches that have any.
 
         Parameters
         ----------
         squared_error : ndarray, shape (x, y, z)
             Averaged over the coefficients.
         """
-        error = self.lattice.blocks(np.where(self.mask > 0, squared_error, 0), self.scale)
-        inside = self.lattice.blocks(self.mask > 0, self.scale)
-        counted = self.lattice.counted(self.mask, self.scale)
-        return float((error.sum(axis=-1)[counted] / inside.sum(axis=-1)[counted]).mean())
+        means = self.lattice.patch_means(squared_error, self.mask, self.patches, self.scale)
+        return float(means.mean())
 
     def scores(
         self,

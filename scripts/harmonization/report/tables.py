@@ -23,7 +23,7 @@ def subject_means(metrics: pd.DataFrame, metric: str, region: str = "brain") -> 
 
 
 def patch_mse_table(
-    metrics: pd.DataFrame, labels: dict[str, str], targets: list[str]
+    metrics: pd.DataFrame, methods: dict[str, dict[str, str]], targets: list[str]
 ) -> pd.DataFrame:
     """Mean and standard deviation of the paper's measure over subjects.
 
@@ -34,9 +34,10 @@ def patch_mse_table(
     """
     means = subject_means(metrics, "patch_mse")
     rows = []
-    for method, label in labels.items():
+    for method, shown in methods.items():
         of_method = means[means["method"] == method]
-        row = {"method": label, "family": of_method["family"].iloc[0]}
+        row = {"method": shown["label"], "family": of_method["family"].iloc[0]}
+        row["role"] = shown["role"]
         for target in targets:
             values = of_method.loc[of_method["target"] == target, "value"]
             row |= {target: values.mean(), f"{target}_sd": values.std()}
@@ -53,7 +54,7 @@ def styled(table: pd.DataFrame, targets: list[str], caption: str) -> Styler:
             f"{mean:.3f}" + (f" ± {sd:.3f}" if np.isfinite(sd) else "")
             for mean, sd in zip(table[target] * 1000, spread, strict=True)
         ]
-    rivals = table[table["family"] != "control"]
+    rivals = table[table["role"] == "rival"]
     best = {target: rivals[target].idxmin() for target in targets if len(rivals)}
 
     def bold(column: pd.Series) -> list[str]:

@@ -1,0 +1,118 @@
+"""Smoothing: what removing noise alone gains."""
+
+import numpy as np
+import torch
+from scipy.ndimage import gaussian_filter, zoom
+from torch import Tensor
+
+from harmonization.images.coefficients import normalise
+from harmonization.images.grids import split_mask
+from harmonization.learning.manifest import Fold
+from harmonization.learning.models import Card, FitSettings, Model, Outcome
+from harmonization.learning.network import Task
+from harmonization.settings import NonNegative
+
+
+class Smoothed(Model):
+    """A Gaussian mean of the source, then a scale and an offset for each coefficient.
+
+    Parameters
+    ----------
+    widths
+        Standard deviations of the Gaussian to try on the validation subjects, in source voxels; 0
+        does not smooth.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        components: dict[str, Model] | None = None,
+        *,
+        widths: list[NonNegative],
+    ) -> None:
+        super().__init__(task, components)
+        self.widths = widths
+        self.width = 0.0
+        self.scale = np.ones(task.channels, dtype=np.float32)
+        self.offset = np.zeros(task.channels, dtype=np.float32)
+
+    def fit(self, fold: Fold, settings: FitSettings) -> Outcome:  # noqa: ARG002
+        """Regress each coefficient on the smoothed source's; choose the width on validation."""
+        trials = []
+        for width in self.widths:
+            scale, offset = self._regress(fold, width)
+            self.width, self.scale, self.offset = width, scale, offset
+            trials.append((self._validation_mse(fold), width, scale, offset))
+        error, self.width, self.scale, self.offset = min(trials, key=lambda trial: trial[0])
+        return Outcome({"width": self.width, "validation_mse": error})
+
+    def apply(self, source: np.ndarray, mask: np.ndarray, card: Card) -> dict[str, np.ndarray]:  # noqa: ARG002
+        return {self.task.target: self._predict(source, mask)}
+
+    def arrays(self) -> dict[str, Tensor]:
+        return {
+            "width": torch.tensor(self.width, dtype=torch.float64),
+            "scale": torch.from_numpy(self.scale),
+            "offset": torch.from_numpy(self.offset),
+        }
+
+    def restore(self, arrays: dict[str, Tensor]) -> None:
+        self.width = float(arrays["width"])
+        self.scale, self.offset = arrays["scale"].numpy(), arrays["offset"].numpy()
+
+    def _predict(self, source: np.ndarray, mask: np.ndarray) -> np.ndarray:
+        brain = split_mask(mask, self.task.r)
+        image = smooth(source, mask, self.width, self.task.r) * self.scale + self.offset
+        return np.where(brain[..., None], image, np.float32(0))
+
+    def _regress(self, fold: Fold, width: float) -> tuple[np.ndarray, np.ndarray]:
+        """Scale and offset of each coefficient by least squares over the training subjects."""
+        sums = np.zeros((5, self.task.channels))
+        for subject in fold.subjects("train"):
+            source, mask = fold.image(subject, fold.source), fold.mask(subject, fold.source)
+            inside = fold.mask(subject, self.task.target) > 0
+            x = smooth(source, mask, width, self.task.r)[inside].astype(float)
+            y = fold.image(subject, self.task.target)[inside].astype(float)
+            sums += np.stack([v.sum(axis=0) for v in (np.ones_like(x), x, y, x * x, x * y)])
+        n, x, y, xx, xy = sums
+        scale = (xy / n - x * y / n**2) / (xx / n - (x / n) ** 2)
+        return scale.astype(np.float32), (y / n - scale * x / n).astype(np.float32)
+
+    def _validation_mse(self, fold: Fold) -> float:
+        """Patch MSE of normalised images over the validation subjects."""
+        target = self.task.target
+        means = []
+        for subject in fold.subjects("validation"):
+            source, mask = fold.image(subject, fold.source), fold.mask(subject, fold.source)
+            predicted, measured = (
+                normalise(image, fold.normalisation[target])
+                for image in (self._predict(source, mask), fold.image(subject, target))
+            )
+            error = ((predicted - measured) ** 2).mean(axis=-1)
+            brain, patches = fold.mask(subject, target), fold.patches(subject)
+            means.append(fold.lattice.patch_means(error, brain, patches, self.task.r))
+        return float(np.concatenate(means).mean())
+
+
+def smooth(image: np.ndarray, mask: np.ndarray, width: float, r: int) -> np.ndarray:
+    """Gaussian mean over the brain, interpolated linearly at the centres of the r^3 split voxels.
+
+    Parameters
+    ----------
+    image : ndarray, shape (x, y, z, c)
+    mask : ndarray, shape (x, y, z)
+        Voxels outside do not contribute to the mean.
+    width : float
+        Standard deviation, voxels.
+    r : int
+
+    Returns
+    -------
+    ndarray of float32, shape (x r, y r, z r, c)
+    """
+    inside = (mask > 0).astype(np.float32)
+    weight = np.maximum(gaussian_filter(inside, width), 1e-6)[..., None]
+    means = gaussian_filter(image * inside[..., None], (width, width, width, 0)) / weight
+    if r == 1:
+        return means.astype(np.float32)
+    return zoom(means, (r, r, r, 1), order=1, mode="nearest", grid_mode=True).astype(np.float32)

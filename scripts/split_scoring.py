@@ -1,0 +1,36 @@
+"""Write which patches of a fold's test subjects count, for scoring only.
+
+No method reads this file: methods learn from the manifest.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+from harmonization.files import run_command, write_json
+from harmonization.learning.lattice import Lattice
+from harmonization.learning.manifest import counted_patches
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--subjects", nargs="+", required=True, help="test subjects")
+    parser.add_argument(
+        "--masks", type=Path, nargs="+", required=True, help="of each subject, one a target"
+    )
+    parser.add_argument("--scales", type=json.loads, required=True, help="r of every target")
+    parser.add_argument("--lattice", type=json.loads, required=True)
+    parser.add_argument("--output", type=Path, required=True)
+    args = parser.parse_args()
+    lattice, targets = Lattice(**args.lattice), len(args.scales)
+    patches = {
+        subject: counted_patches(
+            args.masks[number * targets : (number + 1) * targets], args.scales, lattice
+        )
+        for number, subject in enumerate(args.subjects)
+    }
+    write_json(args.output, {"test": args.subjects, "patches": patches})
+
+
+if __name__ == "__main__":
+    run_command(main)
