@@ -15,6 +15,7 @@ from harmonization.learning.manifest import counted_patches
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--subjects", nargs="+", required=True, help="test subjects")
+    parser.add_argument("--targets", nargs="+", required=True)
     parser.add_argument(
         "--masks", type=Path, nargs="+", required=True, help="of each subject, one a target"
     )
@@ -22,12 +23,12 @@ def main() -> None:
     parser.add_argument("--lattice", type=json.loads, required=True)
     parser.add_argument("--output", type=Path, required=True)
     args = parser.parse_args()
-    lattice, targets = Lattice(**args.lattice), len(args.scales)
+    masks = iter(args.masks)
     patches = {
         subject: counted_patches(
-            args.masks[number * targets : (number + 1) * targets], args.scales, lattice
+            {target: next(masks) for target in args.targets}, args.scales, Lattice(**args.lattice)
         )
-        for number, subject in enumerate(args.subjects)
+        for subject in args.subjects
     }
     write_json(args.output, {"test": args.subjects, "patches": patches})
 

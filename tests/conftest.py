@@ -14,7 +14,10 @@ import torch
 import yaml
 from filelock import FileLock
 
+from harmonization.files import write_json
+from harmonization.images.nifti import write_image
 from harmonization.learning.lattice import Lattice
+from harmonization.learning.manifest import make_manifest
 from harmonization.learning.patches import PatchData
 from harmonization.phantom.atlas import Atlas, build_atlas
 from harmonization.plan.phantom import read_parameters
@@ -163,3 +166,27 @@ def make_patch_data(
         masks[platform] = torch.ones(*fine.shape[:-1], 1)
     grid = torch.cartesian_prod(torch.arange(subjects), *[torch.arange(cores)] * 3)
     return PatchData(source, targets, masks, scales, grid, Lattice())
+
+
+def write_fold(
+    folder: Path,
+    scans: dict[str, dict[str, tuple[np.ndarray, np.ndarray]]],
+    scales: dict[str, int],
+) -> Path:
+    """Write a fold: images and masks by subject and platform, and the manifest that lists them.
+
+    The first subject trains, the second validates, the third is the test subject; the source is
+    the platform `source`.
+    """
+    images: dict = {}
+    for subject, platforms in scans.items():
+        for platform, (image, mask) in platforms.items():
+            roles = {role: folder / f"{subject}_{platform}_{role}.nii" for role in ("sh", "mask")}
+            write_image(roles["sh"], image.astype(np.float32), np.eye(4))
+            write_image(roles["mask"], mask.astype(np.uint8), np.eye(4))
+            images.setdefault(subject, {})[platform] = roles
+    train, validation, test = scans
+    parts = {"train": [train], "validation": [validation], "test": [test]}
+    manifest = make_manifest(folder, parts, images, "source", scales, Lattice(), {"order": 2})
+    write_json(folder / "fold.json", manifest)
+    return folder / "fold.json"

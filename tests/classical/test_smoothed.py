@@ -3,13 +3,11 @@
 import numpy as np
 import pytest
 import torch
+from conftest import write_fold
 from scipy.ndimage import gaussian_filter
 
 from harmonization.classical.smoothed import Smoothed, smooth
-from harmonization.files import write_json
-from harmonization.images.nifti import write_image
-from harmonization.learning.lattice import Lattice
-from harmonization.learning.manifest import Fold, make_manifest
+from harmonization.learning.manifest import Fold
 from harmonization.learning.models import FitSettings, Specification, build
 from harmonization.learning.network import Task
 
@@ -17,22 +15,15 @@ SHAPE, CHANNELS = (14, 14, 7), 6
 GAIN = np.array([2.0, 0.5, 1, 1, 1, 3], dtype=np.float32)
 
 
-def write_fold(folder, rng, noise):
-    """Write noisy sources, and targets: the noise-free sources times a gain, plus 0.1."""
-    images = {}
+def noisy_fold(folder, rng, noise):
+    """Sources with noise, and targets that are the noise-free source times a gain, plus 0.1."""
+    scans = {}
     for subject in "abc":
         truth = gaussian_filter(rng.standard_normal((*SHAPE, CHANNELS)), (2, 2, 2, 0)) * 8
         source = truth + noise * rng.standard_normal(truth.shape)
-        images[subject] = {}
-        for platform, image in (("source", source), ("t", GAIN * truth + 0.1)):
-            roles = {role: folder / f"{subject}_{platform}_{role}.nii" for role in ("sh", "mask")}
-            write_image(roles["sh"], image.astype(np.float32), np.eye(4))
-            write_image(roles["mask"], np.ones(SHAPE, np.uint8), np.eye(4))
-            images[subject][platform] = roles
-    parts = {"train": ["a"], "validation": ["b"], "test": ["c"]}
-    manifest = make_manifest(folder, parts, images, "source", {"t": 1}, Lattice(), {"order": 2})
-    write_json(folder / "fold.json", manifest)
-    return Fold(folder / "fold.json")
+        mask = np.ones(SHAPE)
+        scans[subject] = {"source": (source, mask), "t": (GAIN * truth + 0.1, mask)}
+    return Fold(write_fold(folder, scans, {"t": 1}))
 
 
 def model(widths):
@@ -40,7 +31,7 @@ def model(widths):
 
 
 def test_a_gain_is_undone_exactly_where_there_is_no_noise(tmp_path, rng):
-    fold = write_fold(tmp_path, rng, noise=0)
+    fold = noisy_fold(tmp_path, rng, noise=0)
     fitted = model([0.0, 1.0])
     outcome = fitted.fit(fold, FitSettings())
     assert outcome.card["width"] == 0
@@ -52,7 +43,7 @@ def test_a_gain_is_undone_exactly_where_there_is_no_noise(tmp_path, rng):
 
 
 def test_noise_is_smoothed_away(tmp_path, rng):
-    fold = write_fold(tmp_path, rng, noise=0.7)
+    fold = noisy_fold(tmp_path, rng, noise=0.7)
     errors = {
         w: model([w]).fit(fold, FitSettings()).card["validation_mse"] for w in (0.0, 1.0, 9.0)
     }
@@ -61,7 +52,7 @@ def test_noise_is_smoothed_away(tmp_path, rng):
 
 
 def test_a_fitted_model_survives_its_arrays(tmp_path, rng):
-    fold = write_fold(tmp_path, rng, noise=0.7)
+    fold = noisy_fold(tmp_path, rng, noise=0.7)
     fitted = model([0.8])
     fitted.fit(fold, FitSettings())
     specification = Specification("classical", "smoothed", {"widths": [0.8]}, fitted.task)

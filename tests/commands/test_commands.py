@@ -405,14 +405,16 @@ def test_the_fold_decides_which_patches_are_scored(command, to_score):
 
 
 def test_patches_to_score_count_on_every_target(command, tmp_path):
-    mask = np.ones((7, 7, 14), np.uint8)
-    write_image(tmp_path / "a.nii", mask, AFFINE)
-    mask[:, :, :5] = 0
-    write_image(tmp_path / "b.nii", mask, AFFINE)
+    fine = np.ones((14, 14, 28), np.uint8)
+    fine[:, :, :10] = 0
+    write_image(tmp_path / "z.nii", np.ones((7, 7, 14), np.uint8), AFFINE)
+    write_image(tmp_path / "a.nii", fine, AFFINE)
     options = {
         "subjects": "x",
-        "masks": [tmp_path / "a.nii", tmp_path / "b.nii"],
-        "scales": json.dumps({"a": 1, "b": 1}),
+        # Masks come in the order of the targets, scales in any.
+        "targets": ["z", "a"],
+        "masks": [tmp_path / "z.nii", tmp_path / "a.nii"],
+        "scales": json.dumps({"a": 2, "z": 1}),
         "lattice": json.dumps({"core": 7, "minimum_inside": 0.5}),
         "output": tmp_path / "scoring.json",
     }

@@ -3,13 +3,14 @@
 import numpy as np
 import pytest
 import torch
+from conftest import write_fold
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harmonization.files import InputError, read_json, write_json
 from harmonization.images.nifti import write_image
 from harmonization.learning.lattice import BORDER, Lattice, pad_source, pad_target
-from harmonization.learning.manifest import Fold, counted_patches, make_manifest
+from harmonization.learning.manifest import Fold, counted_patches
 from harmonization.learning.network import Task
 from harmonization.learning.patches import gather, patch_mse, read_part
 from harmonization.networks.espcn import Espcn
@@ -125,24 +126,16 @@ def test_loss_and_score_are_the_same_number(rng):
 @pytest.fixture
 def fold(rng, tmp_path):
     """A fold of three subjects on two targets; half of a core is missing on one of them."""
-    images = {}
+    scans = {}
     for subject in "abc":
-        images[subject] = {}
+        scans[subject] = {}
         for platform, r in (("source", 1), ("coarse", 1), ("fine", 2)):
             shape = (7 * r, 7 * r, 14 * r)
-            mask = np.ones(shape, np.uint8)
+            mask = np.ones(shape)
             if platform == "fine":
                 mask[:, :, : 4 * r + r // 2] = 0
-            roles = {"sh": tmp_path / f"{subject}_{platform}.nii"}
-            roles["mask"] = tmp_path / f"{subject}_{platform}_mask.nii"
-            write_image(roles["sh"], rng.standard_normal((*shape, 6)).astype(np.float32), np.eye(4))
-            write_image(roles["mask"], mask, np.eye(4))
-            images[subject][platform] = roles
-    parts = {"train": ["a"], "validation": ["b"], "test": ["c"]}
-    scales = {"coarse": 1, "fine": 2}
-    manifest = make_manifest(tmp_path, parts, images, "source", scales, Lattice(), {"order": 2})
-    write_json(tmp_path / "fold.json", manifest)
-    return tmp_path / "fold.json"
+            scans[subject][platform] = rng.standard_normal((*shape, 6)), mask
+    return write_fold(tmp_path, scans, {"coarse": 1, "fine": 2})
 
 
 @pytest.mark.parametrize("part", ["train", "validation"])
@@ -165,13 +158,17 @@ def test_a_subject_without_a_patch_that_counts_is_named(fold):
     mask = fold.parent / "a_coarse_mask.nii"
     write_image(mask, np.zeros((7, 7, 14), np.uint8), np.eye(4))
     with pytest.raises(InputError, match=r"a_coarse_mask\.nii: no patch of this subject has 50%"):
-        counted_patches([mask, fold.parent / "a_fine_mask.nii"], {"c": 1, "f": 2}, Lattice())
+        counted_patches(
+            {"coarse": mask, "fine": fold.parent / "a_fine_mask.nii"},
+            {"fine": 2, "coarse": 1},
+            Lattice(),
+        )
 
 
 def test_a_changed_image_is_refused(fold):
-    image = fold.parent / "a_coarse.nii"
+    image = fold.parent / "a_coarse_sh.nii"
     write_image(image, np.zeros((7, 7, 14, 6), np.float32), np.eye(4))
-    with pytest.raises(InputError, match=r"a_coarse\.nii: has changed since"):
+    with pytest.raises(InputError, match=r"a_coarse_sh\.nii: has changed since"):
         read_part(Fold(fold), "train", ["coarse"])
 
 

@@ -42,10 +42,11 @@ rule split_scoring:
     params:
         version=PLAN.version("split_scoring"),
         subjects=lambda w: PLAN.parts(w.fold)["test"],
+        targets=TARGETS,
         scales=as_json(PLAN.scales),
         lattice=as_json(config["patches"]),
     message:
         "Count the patches to score in fold {wildcards.fold}"
     shell:
-        "python -m split_scoring --subjects {params.subjects} --masks {input}"
-        " --scales {params.scales:q} --lattice {params.lattice:q} --output {output} &> {log}"
+        "python -m split_scoring --subjects {params.subjects} --targets {params.targets}"
+        " --masks {input} --scales {params.scales:q} --lattice {params.lattice:q} --output {output} &> {log}"

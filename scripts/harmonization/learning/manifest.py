@@ -133,26 +133,32 @@ def make_manifest(
             for platform in [source, *scales]
         },
         "patches": {
-            subject: counted_patches([images[subject][t]["mask"] for t in scales], scales, lattice)
+            subject: counted_patches(
+                {target: images[subject][target]["mask"] for target in scales}, scales, lattice
+            )
             for subject in files
         },
         "files": files,
     }
 
 
-def counted_patches(masks: list[Path], scales: dict[str, int], lattice: Lattice) -> list[list[int]]:
-    """A subject's cores that count, from its masks on the targets; see `Lattice.counted`.
+def counted_patches(
+    masks: dict[str, Path], scales: dict[str, int], lattice: Lattice
+) -> list[list[int]]:
+    """Cores of a subject that count, from its masks by target; see `Lattice.counted`.
 
     Raises
     ------
     InputError
-        If no core counts.
+        If none counts.
     """
-    counted = lattice.counted([read_image(mask)[0] for mask in masks], list(scales.values()))
+    images = {target: read_image(path)[0] for target, path in masks.items()}
+    counted = lattice.counted(list(images.values()), [scales[target] for target in images])
     if not len(counted):
         raise InputError(
-            f"{masks[0]}: no patch of this subject has {lattice.minimum_inside:.0%} of its core in "
-            "the brain on every target; check masks and registration"
+            f"{next(iter(masks.values()))}: no patch of this subject has "
+            f"{lattice.minimum_inside:.0%} of its core in the brain on every target; check masks "
+            "and registration"
         )
     return counted.tolist()
 

@@ -1,0 +1,147 @@
+"""Fit and predict: one command each for networks, closed forms and rivals that are no networks."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from conftest import write_fold
+from safetensors.torch import load_file
+
+from harmonization.files import read_json
+from harmonization.images.nifti import read_image
+from harmonization.learning.models import Card, load_model
+
+TRAINING = {
+    "batch_size": 4,
+    "validate_every": 2,
+    "phases": [{"steps": 4, "learning_rate": 1e-3}],
+}
+MSP = {"width": 8, "first_stage_weight": 1.0}
+SCALES = {"a": 1, "b": 2}
+
+
+@pytest.fixture
+def fold(tmp_path, rng):
+    scans = {}
+    for subject in "xyz":
+        source = rng.standard_normal((14, 7, 7, 6))
+        fine = source.repeat(2, 0).repeat(2, 1).repeat(2, 2)
+        images = {"source": source, "a": 2 * source + 0.1, "b": fine}
+        scans[subject] = {p: (image, np.ones(image.shape[:3])) for p, image in images.items()}
+    return write_fold(tmp_path, scans, SCALES)
+
+
+@pytest.fixture
+def fit(command, fold, tmp_path):
+    """Run the command `fit`; gives the folder of the model."""
+
+    def run(method, plugin, target="a", seed=0, components=(), wing="networks", **settings):
+        folder = tmp_path / f"models/{method}-{target}-{seed}"
+        given = {"wing": wing, "plugin": plugin, "settings": {}, "training": None, "solve": None}
+        options = {
+            "method": method,
+            "settings": json.dumps(given | settings),
+            "manifest": fold,
+            "target": target,
+            "fold": 0,
+            "seed": seed,
+            "output": folder,
+            "components": list(components) or None,
+        }
+        assert command("fit", options) == (0, "")
+        return folder
+
+    return run
+
+
+def test_a_network_is_trained(fit):
+    folder = fit("espcn", "espcn", training=TRAINING)
+    card = Card.read(folder)
+    assert card.specification.task.scales == {"a": 1}
+    assert {"best_step", "validation_mse", "converged", "precision"} <= set(card.outcome)
+    assert pd.read_csv(folder / "history.csv")["step"].tolist() == [0, 2, 4]
+
+
+def test_a_closed_form_is_solved_and_has_an_empty_history(fit):
+    folder = fit("ridge", "linear_patch", solve={"penalties": [1e-6, 1e-3]})
+    assert Card.read(folder).outcome["penalty"] in (1e-6, 1e-3)
+    history = pd.read_csv(folder / "history.csv")
+    assert history.empty
+    assert "validation_mse" in history
+
+
+def test_a_rival_that_is_no_network_is_fitted(fit):
+    folder = fit("smoothed", "smoothed", wing="classical", settings={"widths": [0.0, 1.0]})
+    card = Card.read(folder)
+    assert card.outcome["width"] == 0
+    assert card.parameters == 13
+    np.testing.assert_allclose(load_file(folder / "weights.safetensors")["scale"], 2, rtol=1e-4)
+
+
+def test_nothing_to_learn_is_a_model_too(fit):
+    folder = fit("identity", "identity")
+    assert (Card.read(folder).parameters, Card.read(folder).outcome) == (0, {})
+
+
+@pytest.mark.parametrize(
+    ("plugin", "wing", "settings", "target"),
+    [
+        ("identity", "networks", {}, "b"),
+        ("linear_patch", "networks", {"solve": {"penalties": [1e-6]}}, "b"),
+        ("smoothed", "classical", {"settings": {"widths": [0.5]}}, "b"),
+        ("hard_sharing", "networks", {"training": TRAINING}, "all"),
+    ],
+)
+def test_one_command_predicts_by_all(command, fit, fold, tmp_path, plugin, wing, settings, target):
+    folder = fit("method", plugin, target=target, wing=wing, **settings)
+    options = {
+        "model": folder,
+        "source": fold.parent / "z_source_sh.nii",
+        "mask": fold.parent / "z_source_mask.nii",
+        "target": "b",
+        "output": tmp_path / "prediction.nii",
+    }
+    assert command("predict", options) == (0, "")
+    image, affine = read_image(tmp_path / "prediction.nii")
+    assert image.shape == (28, 14, 14, 6)
+    assert np.abs(image).max() > 0
+    np.testing.assert_allclose(affine[:3, 3], -0.25)
+
+
+def test_two_components_of_one_target_both_arrive(fit):
+    """Two seeds of the target's own network: the first is refined, the second is a branch."""
+    first, second = (fit("espcn", "espcn", seed=seed, training=TRAINING) for seed in (0, 1))
+    still = {**TRAINING, "phases": [{"steps": 2, "learning_rate": 1e-30}]}
+    folder = fit(
+        "msp_self", "multi_stage", components=[first, second], settings=MSP, training=still
+    )
+    card = Card.read(folder)
+    assert list(card.specification.components) == ["espcn-a-0", "espcn-a-1"]
+    weights = load_file(folder / "weights.safetensors")
+    for component in (first, second):
+        name = Card.read(component).name
+        for key, value in load_file(component / "weights.safetensors").items():
+            assert torch.allclose(weights[f"first_stage.{name}.{key}"], value, atol=1e-6)
+    assert list(card.outcome["contributions"]) == ["espcn-a-0", "espcn-a-1"]
+
+
+def test_a_model_reads_the_scans_of_its_components_targets(fit):
+    components = [fit("espcn", "espcn", target=target, training=TRAINING) for target in SCALES]
+    folder = fit("msp", "multi_stage", components=components, settings=MSP, training=TRAINING)
+    assert Card.read(folder).specification.task.scales == SCALES
+    assert Card.read(folder).normalisation["outputs"].keys() == {"a"}
+    model, _ = load_model(folder)
+    assert model.network.own == "espcn-a-0"
+
+
+def test_a_card_of_another_version_is_refused(command, fit, fold, tmp_path):
+    folder = fit("identity", "identity")
+    card = read_json(folder / "card.json")
+    del card["lattice"]
+    (folder / "card.json").write_text(json.dumps(card))
+    options = {"model": folder, "source": fold, "mask": fold, "target": "a"}
+    status, error = command("predict", options | {"output": tmp_path / "prediction.nii"})
+    assert (status, len(error.splitlines())) == (1, 1)
+    assert "card.json: is no card of this version" in error
