@@ -9,7 +9,7 @@ import yaml
 
 from harmonization.files import run_command, write_text
 from harmonization.plan.configuration import resolved
-from harmonization.plan.methods import WINGS
+from harmonization.plan.methods import FAMILIES, WINGS, method_files, read_methods
 from harmonization.plan.plugins import plugin_names, read_plugin
 
 ROOT = Path(__file__).parent.parent
@@ -29,6 +29,7 @@ def documented(text: str) -> str:
         schema = yaml.safe_load((ROOT / f"workflow/schemas/{name}.schema.yaml").read_text())
         rows = [(f"`{key}`", meaning) for key, meaning in keys(schema, schema)]
         text = with_table(text, name, [("key", "meaning"), *rows])
+    text = with_table(text, "family", [("method", "family", "role", "what it is"), *method_rows()])
     return with_table(text, "plugin", [("key", "name", "setting", "meaning"), *plugin_rows()])
 
 
@@ -39,6 +40,15 @@ def with_table(text: str, name: str, rows: list[tuple[str, ...]]) -> str:
     _, after = rest.split(end)
     lines = [rows[0], ("---",) * len(rows[0]), *rows[1:]]
     return before + start + "".join(f"| {' | '.join(line)} |\n" for line in lines) + end + after
+
+
+def method_rows() -> Iterator[tuple[str, ...]]:
+    """Every method, family by family."""
+    config = yaml.safe_load((ROOT / "config/config.yaml").read_text())
+    names = sorted(method_files(ROOT / "config/methods"))
+    methods = read_methods(config | {"methods": names, "training": "full"}, ROOT)
+    for method in sorted(methods.values(), key=lambda m: FAMILIES.index(m.family)):
+        yield f"`{method.name}`", method.family, method.role, f"{method.label}. {method.citation}"
 
 
 def plugin_rows() -> Iterator[tuple[str, ...]]:

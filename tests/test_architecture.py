@@ -103,3 +103,13 @@ def test_commands_without_a_rule_are_listed():
     contributing = (ROOT / "CONTRIBUTING.md").read_text()
     for command in BY_HAND:
         assert f"`{command}`" in contributing
+
+
+def test_only_the_evaluation_reads_which_patches_of_the_test_subject_count():
+    readers = {
+        name
+        for path in RULES
+        for name, _, text in rules_of(path.read_text())
+        if "P.scoring" in text.replace('"split_scoring", P.scoring', "")
+    }
+    assert readers == {"split_scoring", "evaluate"}

@@ -32,12 +32,12 @@ SOURCE, TARGETS, METHODS = PLAN.source, PLAN.targets, PLAN.methods
 
 
 def one_of(names):
-    """Constraint of a wildcard to names; to nothing at all where there is none."""
+    """Constraint of a wildcard to names; it fits nothing if there are none."""
     return "|".join(names) or "(?!)"
 
 
 def as_json(settings):
-    """Settings as a command's argument; their order, which means nothing, re-runs nothing."""
+    """Settings as a command's argument, sorted: their order means nothing, so it re-runs nothing."""
     return json.dumps(settings, sort_keys=True)
 
 
@@ -50,7 +50,10 @@ def as_options(files):
 
 def platform_of(wildcards):
     """Platform of a scan whose file name says its session and acquisition."""
-    return PLAN.platform_named(wildcards.session, wildcards.acquisition)
+    try:
+        return PLAN.platform_named(wildcards.session, wildcards.acquisition)
+    except InputError as error:
+        raise WorkflowError(str(error)) from None
 
 
 wildcard_constraints:
