@@ -35,8 +35,8 @@ def snakemake(
 ) -> subprocess.CompletedProcess:
     """Run the workflow in `folder`, as a user would."""
     command = [sys.executable, "-m", "snakemake", "--snakefile", snakefile or root / "Snakefile"]
-    command += ["--directory", folder, "--cores", "2"]
     command += ["--configfile", config] if config else []
+    command += ["--directory", folder, "--cores", "2"]
     return subprocess.run(
         [*map(str, command), *arguments], capture_output=True, text=True, check=False
     )
@@ -90,6 +90,12 @@ def run(shared):
 
     folder = shared("tiny", build)
     return folder, (folder / "said.txt").read_text()
+
+
+@pytest.fixture
+def copied_run(run, request):
+    """A copy of the tiny run's folder, beside it: paths to the workflow stay the same."""
+    return shutil.copytree(run[0], run[0].with_name(f"copy-{request.node.name}"))
 
 
 @pytest.fixture

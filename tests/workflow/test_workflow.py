@@ -142,8 +142,8 @@ def test_a_second_run_has_nothing_to_do(run):
     assert planned(run[0]) == []
 
 
-def test_a_deleted_model_and_what_depends_on_it_are_made_again(run, tmp_path_factory):
-    folder = shutil.copytree(run[0], tmp_path_factory.mktemp("copy"), dirs_exist_ok=True)
+def test_a_deleted_model_and_what_depends_on_it_are_made_again(copied_run):
+    folder = copied_run
     (folder / "results/tiny/models/espcn/prisma_st/fold-0_seed-0/weights.safetensors").unlink()
     jobs = planned(folder)
     made = [job for job in jobs if job.startswith(("Fit", "Predict", "Score", "Scan"))]
@@ -217,9 +217,9 @@ def test_two_runs_from_scratch_give_the_same_bytes(results, tmp_path):
         assert (again / weights.relative_to(results)).read_bytes() == weights.read_bytes(), weights
 
 
-def test_a_method_learns_nothing_from_the_test_subject(run, tmp_path_factory):
+def test_a_method_learns_nothing_from_the_test_subject(copied_run):
     """Without the test subject's images and masks, all fits give the same bytes again."""
-    folder = shutil.copytree(run[0], tmp_path_factory.mktemp("copy"), dirs_exist_ok=True)
+    folder = copied_run
     results = folder / "results/tiny"
     before = {
         path.relative_to(results): path.read_bytes()
