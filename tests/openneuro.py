@@ -13,6 +13,13 @@ def link_to(content: bytes, algorithm: str = "sha256") -> bytes:
     return f"../../../.git/annex/objects/wz/z0/{key}/{key}".encode()
 
 
+class QuietServer(ThreadingHTTPServer):
+    """Says nothing about clients that hang up."""
+
+    def handle_error(self, *_):
+        pass
+
+
 class Server:
     """A bucket and a mirror; `faults` lists how the bucket fails on its next requests."""
 
@@ -37,7 +44,7 @@ class Server:
             def log_message(self, *_):
                 pass
 
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server = QuietServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self.server.server_port}"
         self.thread = threading.Thread(target=self.server.serve_forever, daemon=True)
         self.thread.start()

@@ -24,7 +24,10 @@ from harmonization.plan.phantom import read_parameters
 PARAMETERS = read_parameters(ROOT / "config/travelling_heads.yaml")
 
 
-@pytest.mark.parametrize(("target", "voxel"), [("prisma_st", 2.4), ("connectom_sa", 1.2)])
+@pytest.mark.parametrize(
+    ("target", "voxel"),
+    [("prisma_st", 2.4), pytest.param("connectom_sa", 1.2, marks=pytest.mark.slow)],
+)
 def test_a_known_pose_is_found_to_half_a_voxel(atlas, target, voxel):
     person = Person(atlas, PARAMETERS, 2019, "01")
     source = acquire(person, "ge_st", "scan", [], (20.0, 28.8))
