@@ -186,7 +186,7 @@ def test_a_name_that_no_server_has_is_told(get):
 
 
 def test_several_files_come_at_once(get, server):
-    together = threading.Barrier(4, timeout=5)
+    together = threading.Barrier(4, timeout=30)
     send = server.send
 
     def wait_for_the_others(request, *details):

@@ -68,6 +68,10 @@ def test_every_method_is_valid_and_says_where_it_comes_from(length):
             {"overrides": {"espcn": {"trainin": {}}}},
             "method espcn: unknown key 'trainin' at top level; did you mean 'training'?",
         ),
+        (
+            {"overrides": {"espcn": {"like": "ridge"}}},
+            "overrides.espcn.like: belongs in a method's",
+        ),
         ({"overrides": {"esp": {}}}, "overrides: method 'esp' is not used; did you mean 'espcn'?"),
         (
             {"overrides": {"msp_espcn": {"network": {"widht": 3}}}},

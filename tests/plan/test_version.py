@@ -7,7 +7,7 @@ from conftest import EMBEDDED, ROOT
 
 from harmonization.files import InputError
 from harmonization.plan.methods import modules_of, read_methods
-from harmonization.plan.version import _has_code, _read, code_version
+from harmonization.plan.version import _read, code_version, refuse_code_in_packages
 
 METHODS = read_methods(EMBEDDED, ROOT)
 
@@ -18,8 +18,7 @@ def scripts(tmp_path):
 
 
 def version(scripts, command, method=None):
-    for cached in (_read, _has_code):
-        cached.cache_clear()
+    _read.cache_clear()
     return code_version(scripts, command, modules_of(METHODS[method], METHODS) if method else ())
 
 
@@ -92,11 +91,11 @@ def test_a_new_network_concerns_nobody(scripts):
 
 
 def test_code_in_a_package_is_refused(scripts):
+    refuse_code_in_packages(scripts)
     package = scripts / "harmonization/learning/__init__.py"
     package.write_text(package.read_text() + "WIDTH = 3\n")
     with pytest.raises(InputError, match=r"learning/__init__\.py: holds code"):
-        version(scripts, "fit", "espcn")
-    assert version(scripts, "make_mask")  # uses nothing from that package
+        refuse_code_in_packages(scripts)
 
 
 def test_all_ways_to_import_are_followed(scripts):

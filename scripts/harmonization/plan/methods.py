@@ -124,9 +124,12 @@ def read_methods(config: Settings, root: Path) -> dict[str, Method]:
         if name in methods:
             continue
         family, settings = _read_file(folder, name)
-        settings = check(
-            merge(settings, config["overrides"].get(name, {})), schema, f"method {name}"
-        )
+        overrides = config["overrides"].get(name, {})
+        if "like" in overrides:
+            raise InputError(
+                f"configuration: overrides.{name}.like: belongs in a method's file; write one"
+            )
+        settings = check(merge(settings, overrides), schema, f"method {name}")
         methods[name] = _method(name, family, settings, config["training"])
         if methods[name].scan and not SOURCES[config["dataset"]["kind"]].simulated:
             raise InputError(

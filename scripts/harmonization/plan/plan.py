@@ -20,7 +20,7 @@ from harmonization.plan.scans import (
     raw_scan,
 )
 from harmonization.plan.sources import SOURCES, platforms_as_bids
-from harmonization.plan.version import code_version
+from harmonization.plan.version import code_version, refuse_code_in_packages
 
 PREPROCESSING_STEPS = ("denoising", "ringing", "motion")
 ALL_TARGETS = "all"  # target of a model that predicts every target
@@ -57,6 +57,7 @@ class Plan:
 
     def __init__(self, config: Settings, root: Path) -> None:
         self.root = root
+        refuse_code_in_packages(root / "scripts")
         self.config = check_run(config, root)
         self.methods = read_methods(self.config, root)
         self.paths = RunPaths(f"results/{self.config['run']}")

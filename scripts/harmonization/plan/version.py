@@ -28,11 +28,6 @@ def code_version(scripts: Path, command: str, modules: Iterable[str] = ()) -> st
         Name of a command in it.
     modules : iterable of str
         Modules that the command imports by a name in its input, such as the networks of a method.
-
-    Raises
-    ------
-    InputError
-        If a package's ``__init__.py`` holds code, which the hash does not follow.
     """
     hashed: dict[Path, str] = {}
     waiting = [scripts / f"{command}.py", *(_file_of(scripts, module) for module in modules)]
@@ -41,7 +36,6 @@ def code_version(scripts: Path, command: str, modules: Iterable[str] = ()) -> st
         if path not in hashed:
             hashed[path], imported = _read(path)
             waiting += [file for name in imported if (file := _file_of(scripts, name)).exists()]
-    _refuse_code_in_packages(scripts, hashed)
     content = "".join(hashed[path] for path in sorted(hashed))
     return hashlib.sha256(content.encode()).hexdigest()[:16]
 
@@ -87,17 +81,17 @@ class _WithoutTexts(ast.NodeTransformer):
         return ast.Constant("")
 
 
-def _refuse_code_in_packages(scripts: Path, hashed: Iterable[Path]) -> None:
-    library = scripts / PACKAGE
-    folders = {f for path in hashed for f in path.parents if f.is_relative_to(library)}
-    for package in sorted(folder / "__init__.py" for folder in folders):
-        if package.exists() and _has_code(package):
+def refuse_code_in_packages(scripts: Path) -> None:
+    """Refuse code in the ``__init__.py`` of a package, which no job's version follows.
+
+    Raises
+    ------
+    InputError
+        Names the file.
+    """
+    for package in sorted((scripts / PACKAGE).rglob("__init__.py")):
+        tree = ast.parse(package.read_text())
+        if len(tree.body) > (ast.get_docstring(tree) is not None):
             raise InputError(
                 f"{package}: holds code, which a job's version does not follow; move it to a module"
             )
-
-
-@cache
-def _has_code(package: Path) -> bool:
-    tree = ast.parse(package.read_text())
-    return len(tree.body) > (ast.get_docstring(tree) is not None)
