@@ -130,8 +130,6 @@ def import_released(folder, *arguments):
         "--config",
         "dataset={root: released, subjects: 3}",
         "targets=[prisma_st, connectom_sa]",
-        # Without super-resolution, which takes most of the time and which other runs test.
-        "platforms={connectom_sa: {scale: 1}}",
         "cross_validation={folds: 1, seeds: 1}",
         "methods=[identity, ridge]",
         *arguments,
