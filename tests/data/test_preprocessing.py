@@ -120,6 +120,7 @@ def moved(still):
     return np.hypot(data + noise[0], noise[1]).astype(np.float32), poses
 
 
+@pytest.mark.slow
 def test_motion_is_found_and_undone_and_directions_turn_along(still, moved):
     data, poses = moved
     in_scanner = np.einsum("vij,vj->vi", poses[:, :3, :3], still.directions)
@@ -207,6 +208,7 @@ def raw(tmp_path, still, moved):
     return files
 
 
+@pytest.mark.slow
 def test_the_motion_of_a_scan_is_a_table(command, raw, tmp_path, monkeypatch, still, moved):
     data, poses = moved
     turned = np.einsum("vij,vj->vi", poses[:, :3, :3], still.directions)

@@ -139,6 +139,7 @@ def test_all_checks_of_plausibility_pass(checks):
     assert len(checks) == 1 + 5 * len(PARAMETERS["platforms"]) + 4
 
 
+@pytest.mark.slow
 def test_a_broken_phantom_fails_its_checks(atlas):
     """White matter without direction, CSF as slow as tissue, scanners with no effect at all."""
     broken = copy.deepcopy(PARAMETERS)
