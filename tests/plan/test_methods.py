@@ -107,6 +107,10 @@ NETWORK = {**PLAIN, "network": {"name": "espcn"}}
             "builds_on: truth is a scan; name a method that fits a model",
         ),
         (
+            {**NETWORK, "builds_on": [{"method": "smoothed", "target": "own"}]},
+            "builds_on: smoothed is no network; a network builds on networks",
+        ),
+        (
             {**NETWORK, "builds_on": [{"method": "m", "target": "own"}]},
             "builds_on: m builds on m; break the circle",
         ),

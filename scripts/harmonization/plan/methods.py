@@ -271,6 +271,8 @@ def _check_components(method: Method, methods: dict[str, Method], config: Settin
         other = methods[component.method]
         if not other.is_model:
             raise InputError(f"{where}: {other.name} is a scan; name a method that fits a model")
+        if method.wing == "networks" and other.wing != "networks":
+            raise InputError(f"{where}: {other.name} is no network; a network builds on networks")
         if component.target not in choices:
             raise InputError(
                 f"{where}: no target '{component.target}'{suggest(component.target, choices)}"
