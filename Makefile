@@ -7,6 +7,10 @@
 PYTHON ?= python3
 CORES ?= 2
 BIN := .venv/bin
+# Snakemake keeps a cache in the home, which some compute nodes cannot write to.
+ifneq ($(shell test -w "$$HOME" && echo yes),yes)
+export XDG_CACHE_HOME ?= $(CURDIR)/.cache
+endif
 
 .PHONY: results report effects test test-slow test-all lint format lock setup clean
 
@@ -21,8 +25,7 @@ setup: .venv/installed
 	@touch $@
 
 results: setup
-	@$(BIN)/snakemake --cores $(CORES) --scheduler greedy --rerun-incomplete \
-		--show-failed-logs --quiet host reason
+	@$(BIN)/snakemake --cores $(CORES)
 	@echo "Tables:  results/embedded/tables"
 	@echo "Figures: results/embedded/figures"
 
@@ -31,8 +34,7 @@ report: results
 	@echo "Report:  results/embedded/report.html"
 
 effects: setup
-	@$(BIN)/snakemake --snakefile workflow/effects.smk --cores $(CORES) --scheduler greedy \
-		--rerun-incomplete --show-failed-logs --quiet host reason
+	@$(BIN)/snakemake --snakefile workflow/effects.smk --cores $(CORES)
 
 test: .venv/installed-for-tests
 	@$(BIN)/python -m pytest -n $(CORES) --dist loadfile -m "not slow"

@@ -4,6 +4,8 @@
 #   snakemake --configfile config/phantom.yaml --cores N      the full synthetic run
 #
 # config/README.md explains every key.
+import atexit
+
 from snakemake.utils import min_version
 
 min_version("9.0")
@@ -32,7 +34,7 @@ rule all:
     default_target: True
     input:
         # The data set, and the configuration of the run.
-        P.dataset_description if PLAN.data_source.simulated else P.validation,
+        PLAN.data_set(),
         P.config,
         # Every model: a deleted one is fitted again.
         PLAN.model_files(P.weights, PLAN.models()),
@@ -61,3 +63,8 @@ rule all:
 
 onsuccess:
     print(f"Tables:  {P.results}/tables\nFigures: {P.results}/figures")
+
+
+# The very last thing on the console, whatever Snakemake still has to say.
+onerror:
+    atexit.register(print, failures(log), file=sys.stderr)

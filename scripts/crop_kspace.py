@@ -5,7 +5,7 @@ from pathlib import Path
 
 from harmonization.files import run_command
 from harmonization.images.kspace import crop_kspace, crop_mask
-from harmonization.images.nifti import read_image, write_image
+from harmonization.images.nifti import read_image, read_mask, write_image
 
 
 def main() -> None:
@@ -16,7 +16,7 @@ def main() -> None:
     parser.add_argument("--factor", type=int, required=True)
     args = parser.parse_args()
     data, affine = crop_kspace(*read_image(args.dwi), args.factor)
-    mask, _ = read_image(args.mask)
+    mask, _ = read_mask(args.mask)
     write_image(args.cropped_dwi, data, affine)
     write_image(args.cropped_mask, crop_mask(mask, args.factor), affine)
 

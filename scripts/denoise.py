@@ -3,8 +3,7 @@
 import argparse
 from pathlib import Path
 
-import numpy as np
-
+from harmonization.data.bids import read_bvals
 from harmonization.data.preprocessing import denoise
 from harmonization.files import InputError, blamed_on, run_command
 from harmonization.images.nifti import read_image, write_image
@@ -16,7 +15,7 @@ def main() -> None:
         parser.add_argument(f"--{name}", type=Path, required=True)
     args = parser.parse_args()
     data, affine = read_image(args.dwi)
-    bvals = np.loadtxt(args.bval, ndmin=1)
+    bvals = read_bvals(args.bval)
     if len(bvals) != data.shape[-1]:
         raise InputError(f"{args.bval}: {len(bvals)} b-values for {data.shape[-1]} volumes")
     with blamed_on(args.dwi):

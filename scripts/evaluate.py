@@ -9,7 +9,7 @@ import numpy as np
 
 from harmonization.files import InputError, read_json, run_command, whole_file
 from harmonization.images.grids import points_of_mask, sample
-from harmonization.images.nifti import read_image
+from harmonization.images.nifti import read_image, read_mask
 from harmonization.learning.lattice import Lattice
 from harmonization.report.scores import Scoring
 
@@ -40,7 +40,7 @@ def main() -> None:
             f"{args.prediction}: shape {prediction.shape} or affine differs from {args.measured} "
             f"{measured.shape}; a method must predict on the grid of its target"
         )
-    masks = [read_image(path)[0] > 0 for path in args.mask]
+    masks = [read_mask(path)[0] > 0 for path in args.mask]
     mask = np.all(masks, axis=0)
     truth = read_image(args.truth)[0] if args.truth else None
     tissue = labels_on_grid(args.tissue, mask, affine) if args.tissue else None
@@ -55,6 +55,12 @@ def main() -> None:
     )
     report_coverage(scoring, masks[0])
     scores = scoring.scores(prediction, measured, truth, tissue)
+    for score in scores:
+        if not np.isfinite(score.value):
+            raise InputError(
+                f"{args.prediction}: its {score.metric} in region {score.region} is {score.value}; "
+                "look at the prediction and the target"
+            )
     with whole_file(args.output) as temporary, temporary.open("w", newline="") as stream:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow([*LABELS, "region", "metric", "value"])

@@ -14,7 +14,7 @@ from harmonization.data.bids import read_series
 from harmonization.files import InputError, blamed_on, run_command, write_json
 from harmonization.images.coefficients import BASIS, LEGACY
 from harmonization.images.gradients import volumes_of_shell
-from harmonization.images.nifti import read_image, write_image
+from harmonization.images.nifti import read_mask, write_image
 from harmonization.images.scan import coefficients_on_grid, crop_to_brain
 
 
@@ -32,24 +32,25 @@ def main() -> None:
     args = parser.parse_args()
 
     dwi, affine, bvals, directions = read_series(args.dwi, args.bval, args.bvec)
-    scan_mask, _ = read_image(args.mask)
+    scan_mask, _ = read_mask(args.mask)
     if scan_mask.shape != dwi.shape[:3]:
         raise InputError(f"{args.mask}: shape {scan_mask.shape} differs from {args.dwi.name}'s")
     with blamed_on(args.grid):
-        grid = crop_to_brain(*read_image(args.grid))
-    image, mask, grid_affine = coefficients_on_grid(
-        dwi,
-        affine,
-        bvals,
-        directions,
-        scan_mask,
-        *grid,
-        args.settings,
-        shell=volumes_of_shell(bvals, args.settings["shell"], args.bval),
-        transform=np.loadtxt(args.transform) if args.transform else None,
-        scale=args.scale,
-        interpolation=args.interpolation,
-    )
+        grid = crop_to_brain(*read_mask(args.grid))
+    with blamed_on(args.dwi):
+        image, mask, grid_affine = coefficients_on_grid(
+            dwi,
+            affine,
+            bvals,
+            directions,
+            scan_mask,
+            *grid,
+            args.settings,
+            shell=volumes_of_shell(bvals, args.settings["shell"], args.bval),
+            transform=np.loadtxt(args.transform) if args.transform else None,
+            scale=args.scale,
+            interpolation=args.interpolation,
+        )
     write_image(args.sh, image, grid_affine)
     write_image(args.sh_mask, mask, grid_affine)
     write_json(args.sh_sidecar, {"basis": BASIS, "legacy": LEGACY, **args.settings})

@@ -11,7 +11,7 @@ import numpy as np
 from harmonization.data.bids import read_series, write_gradients
 from harmonization.files import InputError, run_command, write_json
 from harmonization.images.gradients import B0_THRESHOLD
-from harmonization.images.nifti import read_image, write_image
+from harmonization.images.nifti import read_mask, write_image
 
 MANUFACTURERS = {"ge": "GE", "prisma": "Siemens", "connectom": "Siemens"}
 
@@ -29,7 +29,7 @@ def main() -> None:
 
     series = args.from_dwi, args.from_bval, args.from_bvec
     data, affine, bvals, directions = read_series(*series)
-    mask, mask_affine = read_image(args.from_mask)
+    mask, mask_affine = read_mask(args.from_mask)
     volumes = data.shape[-1]
     echo_times, repetition_times = (
         read_times(path, volumes) for path in (args.from_echo_times, args.from_repetition_times)
@@ -54,7 +54,7 @@ def main() -> None:
         )
     write_image(args.dwi, data[..., kept], affine)
     write_gradients(args.bval, args.bvec, bvals[kept], directions[kept], affine)
-    write_image(args.mask, (mask > 0).astype(np.uint8), mask_affine)
+    write_image(args.mask, mask, mask_affine)
     echo_time, repetition_time = map(float, kinds[0])
     sidecar = {
         "EchoTime": echo_time / 1000,

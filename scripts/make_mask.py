@@ -8,7 +8,7 @@ import numpy as np
 from harmonization.data.bids import read_mean_b0
 from harmonization.data.preprocessing import brain_mask
 from harmonization.files import blamed_on, run_command
-from harmonization.images.nifti import read_image, write_image
+from harmonization.images.nifti import read_mask, write_image
 
 
 def main() -> None:
@@ -18,8 +18,7 @@ def main() -> None:
     parser.add_argument("--given", type=Path, help="mask made by other means, used instead")
     args = parser.parse_args()
     if args.given:
-        mask, affine = read_image(args.given)
-        write_image(args.output, (mask > 0).astype(np.uint8), affine)
+        write_image(args.output, *read_mask(args.given))
         return
     b0, affine = read_mean_b0(args.dwi, args.bval)
     with blamed_on(args.dwi):

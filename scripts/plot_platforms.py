@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from harmonization.data.bids import read_bvals
 from harmonization.files import run_command
 from harmonization.images.gradients import B0_THRESHOLD
 from harmonization.images.nifti import read_image
@@ -33,7 +34,7 @@ def main() -> None:
 
 def first_b0(bval: Path) -> int:
     """Number of the first volume without diffusion weighting."""
-    return int(np.argmax(np.loadtxt(bval, ndmin=1) < B0_THRESHOLD))
+    return int(np.argmax(read_bvals(bval) < B0_THRESHOLD))
 
 
 if __name__ == "__main__":

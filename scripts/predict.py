@@ -5,7 +5,7 @@ from pathlib import Path
 
 from harmonization.files import InputError, run_command
 from harmonization.images.grids import split_grid
-from harmonization.images.nifti import read_image, write_image
+from harmonization.images.nifti import read_image, read_mask, write_image
 from harmonization.learning.devices import choose_device
 from harmonization.learning.models import load_model
 
@@ -23,7 +23,7 @@ def main() -> None:
     model, card = load_model(args.model, choose_device(args.gpus))
     task = card.specification.task
     source, affine = read_image(args.source)
-    mask, _ = read_image(args.mask)
+    mask, _ = read_mask(args.mask)
     if source.ndim != 4 or source.shape[-1] != task.channels:
         raise InputError(
             f"{args.source}: shape {source.shape}, but the model takes {task.channels} "

@@ -6,18 +6,19 @@ from pathlib import Path
 
 import numpy as np
 
-from harmonization.data.bids import read_mean_b0
+from harmonization.data.bids import read_head
 from harmonization.files import InputError, run_command, whole_file, write_json
 from harmonization.images.flirt import register_by_flirt
-from harmonization.images.registration import assess, implausible, register
+from harmonization.images.registration import assess, implausible, register, register_heads
 
 PROGRAMS = {"dipy": register, "flirt": register_by_flirt}
+FILES = ("DWI", "BVAL", "BVEC", "MASK")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--fixed", type=Path, nargs=2, required=True, metavar=("DWI", "BVAL"))
-    parser.add_argument("--moving", type=Path, nargs=2, required=True, metavar=("DWI", "BVAL"))
+    parser.add_argument("--fixed", type=Path, nargs=4, required=True, metavar=FILES)
+    parser.add_argument("--moving", type=Path, nargs=4, required=True, metavar=FILES)
     parser.add_argument("--program", choices=PROGRAMS, required=True)
     parser.add_argument("--model", choices=["rigid", "affine"], required=True)
     parser.add_argument("--accept-implausible", action="store_true", help="go on, with a warning")
@@ -26,9 +27,9 @@ def main() -> None:
     )
     parser.add_argument("--quality", type=Path, required=True, help="written")
     args = parser.parse_args()
-    images = *read_mean_b0(*args.fixed), *read_mean_b0(*args.moving)
-    transform = PROGRAMS[args.program](*images, args.model)
-    quality = assess(*images, transform)
+    fixed, moving = read_head(*args.fixed), read_head(*args.moving)
+    transform = register_heads(fixed, moving, args.model, PROGRAMS[args.program])
+    quality = assess(fixed, moving, transform)
     if finding := implausible(quality):
         problem = f"{args.moving[0]}: did not register to {args.fixed[0]}: the result {finding}"
         if not args.accept_implausible:

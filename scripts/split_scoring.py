@@ -30,6 +30,8 @@ def main() -> None:
         )
         for subject in args.subjects
     }
+    for subject, cores in patches.items():
+        print(f"{subject}: {len(cores)} patches count")
     write_json(args.output, {"test": args.subjects, "patches": patches})
 
 

@@ -1,4 +1,7 @@
-"""Find everything that is wrong with a BIDS data set, and say what to do about it."""
+"""Find everything that is wrong with a BIDS data set, and say what to do about it.
+
+Given the reports that `validate_scan` wrote, the command does not read the scans again.
+"""
 
 import argparse
 import json
@@ -7,8 +10,8 @@ from pathlib import Path
 
 import yaml
 
-from harmonization.data.validation import validate_dataset
-from harmonization.files import InputError, run_command, write_text
+from harmonization.data.validation import validate_dataset, validate_reports
+from harmonization.files import InputError, read_json, run_command, write_text
 from harmonization.plan.configuration import check_run, merge
 from harmonization.plan.sources import SOURCES
 
@@ -21,6 +24,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("root", type=Path, help="of the data set")
     parser.add_argument("--config", required=True, help="of the run: a YAML file, or JSON")
+    parser.add_argument("--reports", type=Path, nargs="+", help="on scans that are validated")
     parser.add_argument("--output", type=Path, help="written if nothing is wrong")
     args = parser.parse_args()
 
@@ -28,7 +32,13 @@ def main() -> None:
     config = check_run(merge(default, read_changes(args.config)), ROOT)
     if config["dataset"]["kind"] == "phantom":
         config["platforms"] = {n: {**p, **FIRST_SCAN} for n, p in config["platforms"].items()}
-    problems = validate_dataset(config, args.root)
+    if args.reports:
+        problems = validate_reports(config, args.root, [read_json(path) for path in args.reports])
+        warnings = []
+    else:
+        problems, warnings = validate_dataset(config, args.root)
+    for warning in warnings:
+        print(f"warning: {warning}")
     if problems:
         print("\n".join(problems), file=sys.stderr)
         raise InputError(f"{args.root}: {len(problems)} problem{'s' * (len(problems) > 1)}, above")
@@ -44,9 +54,12 @@ def read_changes(config: str) -> dict:
     if config.startswith("{"):
         return json.loads(config)
     try:
-        return yaml.safe_load(Path(config).read_text()) or {}
-    except yaml.YAMLError as error:
-        raise InputError(f"{config}: not valid YAML ({error})") from None
+        changes = yaml.safe_load(Path(config).read_text()) or {}
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{config}: not valid YAML ({' '.join(str(error).split())})") from None
+    if not isinstance(changes, dict):
+        raise InputError(f"{config}: holds no keys with values at its top level; see config/README")
+    return changes
 
 
 if __name__ == "__main__":

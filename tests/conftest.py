@@ -14,6 +14,7 @@ import torch
 import yaml
 from filelock import FileLock
 
+from harmonization.data.bids import write_dataset_description
 from harmonization.files import write_json
 from harmonization.images.nifti import write_image
 from harmonization.learning.lattice import Lattice
@@ -24,6 +25,30 @@ from harmonization.plan.phantom import read_parameters
 
 ROOT = Path(__file__).parent.parent
 EMBEDDED = yaml.safe_load((ROOT / "config/config.yaml").read_text())
+# A run over the tiny run's scans as a data set of one's own.
+OWN = {
+    "run": "own",
+    "dataset": {"kind": "bids", "root": "study", "subjects": 3},
+    "platforms": {
+        name: EMBEDDED["platforms"][name] | {"run": "1", "description": "preproc"}
+        for name in ("ge_st", "prisma_st")
+    },
+    "source": "ge_st",
+    "targets": ["prisma_st"],
+    "cross_validation": {"folds": 1},
+    "methods": ["identity", "ridge", "espcn"],
+    "overrides": {
+        "espcn": {
+            "training": {
+                "short": {
+                    "batch_size": 4,
+                    "validate_every": 5,
+                    "phases": [{"steps": 5, "learning_rate": 3.0e-3}],
+                }
+            }
+        }
+    },
+}
 
 
 def snakemake(
@@ -43,8 +68,8 @@ def snakemake(
 
 
 def planned(folder: Path, *arguments: str, **options: Path) -> list[str]:
-    """Messages of the jobs in a dry run."""
-    result = snakemake(folder, "--dry-run", *arguments, **options)
+    """Messages of the jobs in a dry run, which the default profile only counts."""
+    result = snakemake(folder, "--dry-run", "--workflow-profile", "none", *arguments, **options)
     assert result.returncode == 0, result.stderr
     return re.findall(r"^Job \d+: (.*)$", result.stdout + result.stderr, flags=re.MULTILINE)
 
@@ -90,6 +115,34 @@ def run(shared):
 
     folder = shared("tiny", build)
     return folder, (folder / "said.txt").read_text()
+
+
+def write_study(run: Path, study: Path, without: tuple[str, ...] = ()) -> None:
+    """Write the first scans of the tiny run as a data set; their names leave out `without`."""
+    bids = run / "results/tiny/bids"
+    for path in bids.rglob("*_acq-st_run-1_*"):
+        session = path.relative_to(bids).parts[1]
+        if session != "ses-connectom" and re.search("preproc_dwi|brain_mask", path.name):
+            name = path.name
+            for part in without:
+                name = name.replace(part, "")
+            place = study / path.relative_to(bids).parent
+            place.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, place / name)
+    write_dataset_description(study, "Study", {"Name": "tests"})
+
+
+@pytest.fixture(scope="session")
+def own(shared, run):
+    """A folder with a data set of one's own, its configuration and the finished run."""
+
+    def build(folder):
+        write_study(run[0], folder / "study")
+        (folder / "run.yaml").write_text(yaml.safe_dump(OWN))
+        result = snakemake(folder, config=folder / "run.yaml")
+        assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
+
+    return shared("own", build)
 
 
 @pytest.fixture

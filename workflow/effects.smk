@@ -4,6 +4,7 @@
 #   snakemake --snakefile workflow/effects.smk --cores 2
 #
 # Reads: metrics.csv of runs that differ in their effects. Writes: results/effects.csv.
+import atexit
 import sys
 from pathlib import Path
 
@@ -11,6 +12,7 @@ ROOT = Path(workflow.basedir).parent
 sys.path.insert(0, str(ROOT / "scripts"))
 
 from harmonization.plan.configuration import merge
+from harmonization.plan.failures import failures
 from harmonization.plan.paths import RunPaths
 from harmonization.plan.version import code_version
 
@@ -69,4 +71,8 @@ rule compare_effects:
         "Compare the effects of the scanners"
     shell:
         "python -m compare_effects --effects {params.effects} --methods {params.methods}"
-        " --metrics {input} --output {output} 2>&1 | tee {log}"
+        " --metrics {input:q} --output {output:q} 2>&1 | tee {log:q}"
+
+
+onerror:
+    atexit.register(print, failures(log), file=sys.stderr)

@@ -62,17 +62,32 @@ def write_json(path: str | Path, content: Any) -> None:
 
 
 def read_json(path: str | Path) -> Any:
-    """Read a JSON file.
+    """Read a JSON file; a byte order mark in front is skipped.
 
     Raises
     ------
     InputError
-        If the file is not JSON.
+        If the file is not UTF-8, not JSON, or holds NaN or Infinity, which JSON lacks.
     """
+
+    def refuse(constant: str) -> None:
+        raise InputError(f"{path}: holds {constant}, which JSON lacks; leave the entry out")
+
     try:
-        return json.loads(Path(path).read_text())
+        return json.loads(Path(path).read_text(encoding="utf-8-sig"), parse_constant=refuse)
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: is not UTF-8 text ({error}); save it as UTF-8") from None
     except json.JSONDecodeError as error:
         raise InputError(f"{path}: not valid JSON ({error}); rewrite it") from None
+
+
+def unfetched(path: str | Path) -> bool:
+    """Whether DataLad or git-annex manages a file whose content is not on this machine."""
+    path = Path(path)
+    if not path.exists():
+        return path.is_symlink()
+    with path.open("rb") as stream:
+        return stream.read(15) == b"/annex/objects/"
 
 
 def sha256(path: str | Path) -> str:

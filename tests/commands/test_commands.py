@@ -188,7 +188,7 @@ def missing(scan):
     ("spoil", "named", "finding"),
     [
         (truncate, "dwi.nii.gz", "cannot be read as NIfTI"),
-        (no_image, "dwi.nii.gz", "cannot be read as NIfTI"),
+        (no_image, "dwi.nii.gz", "is no NIfTI image"),
         (not_finite, "dwi.nii.gz", "holds NaN or infinite values"),
         (fewer_bvals, "bvec", "for the 31 b-values in bval"),
         (words_as_bvals, "bval", "not a table of numbers"),
@@ -216,9 +216,12 @@ def test_a_bad_scan_is_refused(command, scan, spoil, named, finding):
 def test_registration_without_b0_is_refused(command, scan, tmp_path):
     weighted = tmp_path / "weighted.bval"
     weighted.write_text(" ".join(["1200"] * 32))
+    directions = np.loadtxt(scan["bvec"])
+    directions[0, :2] = 1  # of the b=0 volumes
+    np.savetxt(scan["bvec"], directions)
     options = {
-        "fixed": [scan["dwi"], scan["bval"]],
-        "moving": [scan["dwi"], weighted],
+        "fixed": [scan[role] for role in ("dwi", "bval", "bvec", "mask")],
+        "moving": [scan["dwi"], weighted, scan["bvec"], scan["mask"]],
         "program": "dipy",
         "model": "rigid",
         "transform": tmp_path / "transform.txt",
@@ -236,18 +239,21 @@ def test_a_scan_that_did_not_register_stops_unless_accepted(command, tmp_path, a
     rng = np.random.default_rng(5)
     image = np.zeros((24, 24, 24), np.float32)
     image[4:20, 4:20, 4:20] = 100 + 50 * rng.random((16, 16, 16))
-    bval = tmp_path / "b0.bval"
-    bval.write_text("0")
-    write_image(tmp_path / "fixed.nii", image[..., None], AFFINE)
-    write_image(tmp_path / "moving.nii", image[..., None], AFFINE @ np.diag([1.35, 1, 1, 1]))
+    tables = [tmp_path / "b0.bval", tmp_path / "b0.bvec"]
+    tables[0].write_text("0 0")
+    tables[1].write_text("0 0 0\n0 0 0")
     options = {
-        "fixed": [tmp_path / "fixed.nii", bval],
-        "moving": [tmp_path / "moving.nii", bval],
+        "fixed": [tmp_path / "fixed.nii", *tables, tmp_path / "fixed_mask.nii"],
+        "moving": [tmp_path / "moving.nii", *tables, tmp_path / "moving_mask.nii"],
         "program": "dipy",
         "model": "affine",
         "transform": tmp_path / "transform.txt",
         "quality": tmp_path / "quality.json",
     }
+    for name, stretch in (("fixed", 1), ("moving", 1.35)):
+        affine = AFFINE @ np.diag([stretch, 1, 1, 1])
+        write_image(options[name][0], np.stack([image, image], axis=-1), affine)
+        write_image(options[name][3], np.uint8(image > 0), affine)
     flags = ["--accept-implausible"] if accepted else []
     status, error = command("register", options, *flags)
     assert f"{tmp_path / 'moving.nii'}: did not register to" in error

@@ -16,11 +16,11 @@ from scipy.spatial.transform import Rotation
 
 from harmonization.data.bids import read_gradients, write_dataset_description, write_gradients
 from harmonization.data.validation import validate_dataset
-from harmonization.files import InputError, write_json
+from harmonization.files import InputError, read_json, write_json
 from harmonization.images.nifti import read_image, write_image
 from harmonization.phantom.acquisition import gradient_scheme
 from harmonization.plan.configuration import merge
-from harmonization.plan.scans import ENTITIES, choose_subjects, entities_of, find_scan
+from harmonization.plan.scans import ENTITIES, choose_subjects, entities_of, find_scan, raw_scan
 
 AFFINE = np.diag([2.4, 2.4, 2.4, 1.0])
 SHAPE = (7, 8, 6)
@@ -83,7 +83,10 @@ class Study:
         path.write_bytes(gzip.compress(bytes(raw)))
 
     def problems(self) -> list[str]:
-        return validate_dataset(self.config, self.root)
+        return validate_dataset(self.config, self.root)[0]
+
+    def warnings(self) -> list[str]:
+        return validate_dataset(self.config, self.root)[1]
 
 
 def write_study(root: Path) -> None:
@@ -365,6 +368,35 @@ def a_weighted_volume_without_direction(s):
     np.savetxt(s.bvec, directions)
 
 
+@corruption("dwi.bvec", "may encode b-values (b times length squared: 600, 1200); write the true")
+def lengths_that_encode_b(s):
+    directions = np.loadtxt(s.bvec)
+    directions[:, 2:12] *= 0.5**0.5
+    np.savetxt(s.bvec, directions)
+
+
+@corruption("dwi.b", "its directions differ from those of")
+def a_b_table_of_another_scan(s):
+    directions = gradient_scheme({1200: 30}, 2)[1][:, [1, 2, 0]]
+    np.savetxt(s.file(".b"), np.c_[directions, np.loadtxt(s.bval)])
+
+
+@corruption("dwi.b", "holds a table of shape (31, 4) for 32 b-values")
+def a_short_b_table(s):
+    directions = gradient_scheme({1200: 30}, 2)[1]
+    np.savetxt(s.file(".b"), np.c_[directions, np.loadtxt(s.bval)][1:])
+
+
+@corruption("dwi.bval", "is no text; copy the table again")
+def an_image_as_bvals(s):
+    s.bval.write_bytes(s.dwi.read_bytes()[:400])
+
+
+@corruption("dwi.bval", "is empty; copy it again")
+def empty_bvals(s):
+    s.bval.write_text("")
+
+
 @corruption("dwi.bvec", "15 distinct directions at b=1200, order 6 needs 28")
 def directions_measured_twice(s):
     directions = np.loadtxt(s.bvec)
@@ -378,6 +410,23 @@ def directions_on_one_side(s):
     directions[0] *= 0.15
     directions[:, 2:] /= np.linalg.norm(directions[:, 2:], axis=0)
     np.savetxt(s.bvec, directions)
+
+
+@corruption("dwi.nii.gz", "is no NIfTI image (w2 should be positive")
+def a_quaternion_that_is_no_rotation(s):
+    s.patch_header(s.dwi, 252, struct.pack("<hh", 1, 0))
+    s.patch_header(s.dwi, 256, struct.pack("<3f", 0.8, 0.8, 0))
+
+
+@corruption("dwi.nii.gz", "a link without content; fetch it with 'datalad get'")
+def a_link_without_content(s):
+    s.dwi.unlink()
+    s.dwi.symlink_to("../../.git/annex/objects/xx")
+
+
+@corruption("dwi.bval", "a link without content; fetch it with 'datalad get'")
+def a_pointer_instead_of_content(s):
+    s.bval.write_text("/annex/objects/MD5E-s96--0123.bval\n")
 
 
 @corruption("dwi.nii.gz", "has no brain mask")
@@ -423,9 +472,15 @@ def labels_as_mask(s):
     s.change(s.mask, lambda m: m * np.arange(m.shape[0])[:, None, None])
 
 
-@corruption("mask.nii.gz", "is it inverted?")
-def an_inverted_mask(s):
-    s.change(s.mask, lambda m: 1 - m)
+@corruption("mask.nii.gz", "of the brain have no signal in")
+def a_side_without_signal(s):
+    """Within s.mask."""
+
+    def change(data):
+        data[1] = 0
+        return data
+
+    s.change(s.dwi, change)
 
 
 @corruption("mask.nii.gz", "is a mask of the same scan")
@@ -451,6 +506,27 @@ def echo_time_in_milliseconds(s):
 @corruption("dwi.json", 'EchoTime is "89 ms", no number')
 def echo_time_in_words(s):
     s.sidecar.write_text('{"EchoTime": "89 ms"}')
+
+
+@corruption("dwi.json", 'PartialFourier is "6/8", no number')
+def partial_fourier_in_words(s):
+    s.sidecar.write_text('{"PartialFourier": "6/8"}')
+
+
+@corruption("dwi.json", "is not UTF-8 text")
+def a_sidecar_in_latin_1(s):
+    s.sidecar.write_bytes('{"InstitutionName": "Universität"}'.encode("latin-1"))
+
+
+@corruption("dwi.json", "holds NaN, which JSON lacks")
+def a_nan_in_a_sidecar(s):
+    s.sidecar.write_text('{"EchoTime": 0.089, "RepetitionTime": NaN}')
+
+
+@corruption("dataset_description.json", "is not UTF-8 text")
+def a_description_in_latin_1(s):
+    text = '{"Name": "Größe", "BIDSVersion": "1.8.0"}'
+    (s.root / "dataset_description.json").write_bytes(text.encode("latin-1"))
 
 
 @corruption("dataset_description.json", "no such file; BIDS wants one")
@@ -684,6 +760,102 @@ def a_few_negative_values(s):
 
 
 @oddity
+def nan_directions_of_b0(s):
+    directions = np.loadtxt(s.bvec)
+    directions[:, np.loadtxt(s.bval) < 50] = np.nan
+    np.savetxt(s.bvec, directions)
+
+
+@oddity
+def trailing_dimensions_of_one(s):
+    for path in (s.dwi, s.mask):
+        data, affine = read_image(path)
+        nib.save(nib.Nifti1Image(data[..., None, None], affine), path)
+
+
+@oddity
+def a_quaternion_longer_than_1_by_rounding(s):
+    s.patch_header(s.dwi, 252, struct.pack("<hh", 1, 0))
+    s.patch_header(s.dwi, 256, struct.pack("<3f", 0.70710725, 0.70710725, 0))
+    affine = read_image(s.dwi)[1]
+    s.change(s.mask, lambda m: m)
+    write_image(s.mask, read_image(s.mask)[0], affine)
+
+
+def linked(s, parent: Path) -> None:
+    elsewhere = s.root.parent / "elsewhere"
+    parent.rename(elsewhere)
+    parent.symlink_to(elsewhere)
+
+
+@oddity
+def a_linked_subject(s):
+    linked(s, s.folder.parent.parent)
+
+
+@oddity
+def a_linked_session(s):
+    linked(s, s.folder.parent)
+
+
+@oddity
+def a_linked_folder_of_scans(s):
+    linked(s, s.folder)
+
+
+@oddity
+def a_linked_scan(s):
+    linked(s, s.dwi)
+
+
+@oddity
+def a_sidecar_with_a_byte_order_mark(s):
+    s.sidecar.write_bytes(b"\xef\xbb\xbf" + s.sidecar.read_bytes())
+
+
+@oddity
+def a_mask_of_0_4(s):
+    s.change(s.mask, lambda m: np.float32(0.4 * m))
+
+
+@oddity
+def a_probability_as_mask(s):
+    s.change(s.mask, lambda m: np.float32(np.where(m > 0, 0.9, np.where(m.cumsum(0) > 0, 0.1, 0))))
+
+
+@oddity
+def a_mask_that_leaves_bright_voxels_out(s):
+    """White matter alone: cerebrospinal fluid is brighter at b=0."""
+
+    def change(data):
+        data[0] = 3000 + 50 * np.arange(data.shape[-1])[::-1]
+        return data
+
+    s.change(s.dwi, change)
+
+
+@oddity
+def a_few_voxels_without_signal(s):
+    def change(data):
+        data[1, 1, 1:4] = 0
+        return data
+
+    s.change(s.dwi, change)
+
+
+@oddity
+def a_header_without_orientation(s):
+    for path in (s.dwi, s.mask):
+        s.patch_header(path, 252, struct.pack("<hh", 0, 0))
+
+
+@oddity
+def a_table_in_world_axes(s):
+    directions = gradient_scheme({1200: 30}, 2)[1]
+    np.savetxt(s.file(".b"), np.c_[directions, np.loadtxt(s.bval)])
+
+
+@oddity
 def more_subjects_than_used(s):
     shutil.copytree(s.root / "sub-a", s.root / "sub-unused")
 
@@ -715,6 +887,31 @@ def test_qsiprep_names_are_found(study):
     scan = find_scan(study.root, "b", "new", platform)
     assert Path(scan.dwi).name == "sub-b_ses-prisma_dir-AP_space-ACPC_desc-preproc_dwi.nii.gz"
     assert Path(scan.mask).name == "sub-b_ses-prisma_dir-AP_space-ACPC_desc-brain_mask.nii.gz"
+
+
+def test_entities_that_have_no_key_of_their_own_are_named_too(study):
+    for path in list(study.folder.iterdir()):
+        for space in ("T1w", "ACPC"):
+            shutil.copy(path, path.with_name(path.name.replace("_desc", f"_space-{space}_desc")))
+        path.unlink()
+    platform = {"session": "prisma", "acquisition": "st"}
+    with pytest.raises(InputError, match=r"name more entities under platforms\.new"):
+        find_scan(study.root, "b", "new", platform)
+    scan = find_scan(study.root, "b", "new", {**platform, "entities": {"space": "ACPC"}})
+    assert "_space-ACPC_" in scan.dwi
+    assert "_space-ACPC_" in scan.mask
+
+
+def test_entities_come_in_the_order_of_bids():
+    platform = {"session": "A", "run": "2", "entities": {"space": "T1w", "rec": "norm"}}
+    path = raw_scan("1", platform)["dwi"]
+    assert path == "sub-1/ses-A/dwi/sub-1_ses-A_rec-norm_run-2_space-T1w_dwi.nii.gz"
+
+
+def test_a_label_that_lost_its_zeros_is_told(study):
+    (study.root / "sub-a").rename(study.root / "sub-01")
+    with pytest.raises(InputError, match=r"sub-1: no such folder; .* \('01' in quotes, or YAML"):
+        choose_subjects(study.root, ["1", "b", "c"])
 
 
 def test_a_label_is_not_matched_by_its_beginning(study):
@@ -762,6 +959,123 @@ def test_the_command_reports_and_fails(command, study, tmp_path):
     assert len(problems) == 2
     assert last == f"error: {study.root}: 2 problems, above"
     assert "Traceback" not in error
+
+
+WARNINGS = {
+    a_mask_that_leaves_bright_voxels_out: "the scan is brighter outside it than inside",
+    a_few_voxels_without_signal: "of the brain have no signal in",
+    a_header_without_orientation: "says nothing about orientation (both codes are 0)",
+}
+
+
+@pytest.mark.parametrize("spoil", WARNINGS, ids=lambda spoil: spoil.__name__)
+def test_what_is_suspicious_is_a_warning(study, command, tmp_path, spoil):
+    assert study.warnings() == []
+    spoil(study)
+    (warning,) = study.warnings()
+    assert WARNINGS[spoil] in warning
+    assert report(command, study, tmp_path) == (0, "")
+    assert f"warning: {warning}" in command.said
+
+
+@pytest.mark.parametrize(
+    ("content", "finding"),
+    [
+        (b"- a\n- b\n", "holds no keys with values at its top level"),
+        (b"a: [", "not valid YAML"),
+        ("run: Größe".encode("latin-1"), "not valid YAML"),
+    ],
+)
+def test_a_configuration_that_is_none_is_one_line(command, study, tmp_path, content, finding):
+    config = tmp_path / "run.yaml"
+    config.write_bytes(content)
+    status, error = command("validate_dataset", {"config": config}, study.root)
+    assert (status, len(error.splitlines())) == (1, 1)
+    assert finding in error
+
+
+# --- What the workflow does: a scan by itself, then what only all scans tell
+
+
+def validated(command, study, folder):
+    options = {role: getattr(study, role) for role in ("dwi", "bval", "bvec", "mask", "sidecar")}
+    ends = {"bval": "bval", "bvec": "bvec", "mask": "nii.gz", "sidecar": "json", "report": "txt"}
+    written = {f"valid-{role}": folder / f"valid_{role}.{end}" for role, end in ends.items()}
+    if not study.sidecar.exists():
+        options.pop("sidecar")
+    settings = {"platform": "new", "convention": "fsl"}
+    return command("validate_scan", {**options, **settings, **written}), written
+
+
+def test_a_valid_scan_keeps_its_tables_to_the_byte(command, study, tmp_path):
+    (status, error), written = validated(command, study, tmp_path / "out")
+    assert (status, error) == (0, "")
+    assert written["valid-bval"].read_bytes() == study.bval.read_bytes()
+    assert written["valid-bvec"].read_bytes() == study.bvec.read_bytes()
+    np.testing.assert_array_equal(read_image(written["valid-mask"])[0], read_image(study.mask)[0])
+    report = read_json(written["valid-report"])
+    assert report["platform"] == "new"
+    assert report["convention"] == "fsl"
+    assert np.shape(report["directions"]) == (32, 3)
+
+
+@pytest.mark.parametrize(
+    "spoil", [a_mask_of_255, a_mask_of_0_4, a_probability_as_mask], ids=lambda s: s.__name__
+)
+def test_any_mask_becomes_0_and_1(command, study, tmp_path, spoil):
+    before = read_image(study.mask)[0]
+    spoil(study)
+    (status, _), written = validated(command, study, tmp_path / "out")
+    assert status == 0
+    np.testing.assert_array_equal(read_image(written["valid-mask"])[0], before)
+
+
+def test_voxels_without_signal_leave_the_mask(command, study, tmp_path):
+    before = read_image(study.mask)[0]
+    a_few_voxels_without_signal(study)
+    (status, _), written = validated(command, study, tmp_path / "out")
+    assert status == 0
+    before[1, 1, 1:4] = 0
+    np.testing.assert_array_equal(read_image(written["valid-mask"])[0], before)
+
+
+def test_a_broken_scan_leaves_nothing_behind(command, study, tmp_path):
+    long_directions(study)
+    broken_sidecar(study)
+    (status, error), _ = validated(command, study, tmp_path / "out")
+    assert status == 1
+    first, last = error.splitlines()
+    assert "not valid JSON" in first
+    assert last.startswith(f"error: {study.bvec}: the direction of volume 2 has length 1.5")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "finding"),
+    [
+        ({}, ""),
+        ({"bvals": [0, 0] + [3000] * 30}, "x.bval: no volume at b=1200; its shells are [3000]"),
+        ({"sha256": "1"}, "x.nii: the same file as y.nii"),
+        ({"directions": [[0, 0, 1.0]] * 32}, "x.bvec: 1 distinct directions at b=1200"),
+    ],
+)
+def test_reports_tell_what_a_scan_alone_does_not(study, command, tmp_path, change, finding):
+    bvals, directions = gradient_scheme({1200: 30}, 2)
+    good = {"platform": "new", "bvals": bvals.tolist(), "directions": directions.tolist()}
+    files = {"dwi": "y.nii", "bval": "y.bval", "bvec": "y.bvec", "sha256": "1"}
+    other = {role: name.replace("y", "x") for role, name in files.items()} | {"sha256": "2"}
+    reports = [tmp_path / "1.json", tmp_path / "2.json"]
+    write_json(reports[0], good | files)
+    write_json(reports[1], good | other | change)
+    config = tmp_path / "run.yaml"
+    settings = {"platforms": PLATFORMS, "source": "old", "targets": ["new"]}
+    dataset = {"kind": "bids", "root": str(study.root), "subjects": 3}
+    config.write_text(yaml.safe_dump({**settings, "dataset": dataset}))
+    options = {"config": config, "reports": reports, "output": tmp_path / "validation.txt"}
+    status, error = command("validate_dataset", options, "--", study.root)
+    assert status == (1 if finding else 0)
+    assert finding in error
+    assert options["output"].exists() == (not finding)
 
 
 def test_the_same_directions_in_every_orientation(study):

@@ -59,9 +59,11 @@ def scans(tmp_path, rng):
     options = {"program": "flirt", "model": "rigid"}
     for name, image in (("fixed", data), ("moving", np.roll(data, -1, axis=1)[..., :2])):
         bvals = np.array([0.0, 1000, 1000])[: image.shape[-1]]
-        files = [tmp_path / f"{name}.nii.gz", tmp_path / f"{name}.bval"]
+        files = [tmp_path / f"{name}{end}" for end in (".nii.gz", ".bval", ".bvec", "_mask.nii")]
         write_image(files[0], image, affine)
         files[1].write_text(" ".join(map(str, bvals)))
+        files[2].write_text("1 0 0\n" * len(bvals))
+        write_image(files[3], np.uint8(image[..., 0] > 1), affine)
         options[name] = files
     return options | {name: tmp_path / f"out/{name}" for name in ("transform", "quality")}
 

@@ -1,5 +1,8 @@
 """Registration and grids: a known pose is found, and nothing shifts by a fraction of a voxel."""
 
+from dataclasses import replace
+
+import nibabel as nib
 import numpy as np
 import pytest
 from conftest import ROOT
@@ -8,7 +11,9 @@ from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
 from scipy.spatial.transform import Rotation
 
+from harmonization.images.directions import READINGS, name_of, orientation_field
 from harmonization.images.grids import (
+    canonical,
     in_view,
     points_of_mask,
     rotate_directions,
@@ -16,7 +21,14 @@ from harmonization.images.grids import (
     split_grid,
     transform_points,
 )
-from harmonization.images.registration import assess, implausible, register, similarity
+from harmonization.images.registration import (
+    assess,
+    head,
+    implausible,
+    register,
+    register_heads,
+    similarity,
+)
 from harmonization.phantom.acquisition import acquire
 from harmonization.phantom.people import Person
 from harmonization.plan.phantom import read_parameters
@@ -58,18 +70,23 @@ def test_a_slab_of_five_slices_registers(atlas):
     brain = points_of_mask(source.mask, source.affine)
     error = np.linalg.norm(transform_points(found, brain) - transform_points(true, brain), axis=1)
     assert error.max() < 2.4
-    quality = assess(
-        source.signal.mean(axis=-1), source.affine, moved.signal.mean(axis=-1), moved.affine, found
-    )
+    heads = (head(scan.signal.mean(axis=-1), scan.affine, scan.mask) for scan in (source, moved))
+    quality = assess(*heads, found)
     assert quality["similarity_after"] > quality["similarity_before"] + 0.1
     assert implausible(quality) is None
 
 
 @pytest.fixture
-def head(rng):
+def smooth(rng):
     """A smooth image, and its affine."""
     image = gaussian_filter(rng.standard_normal((20, 22, 18)), 2)
     return image - image.min(), np.diag([2.4, 2.4, 2.4, 1.0])
+
+
+@pytest.fixture
+def one(smooth):
+    """A head of which every voxel is brain."""
+    return head(*smooth, np.ones(smooth[0].shape, bool))
 
 
 @pytest.mark.parametrize(
@@ -82,31 +99,34 @@ def head(rng):
         ((0, 0, 45), (1, 1, 1), "turns the head by 45 degrees"),
     ],
 )
-def test_a_transform_no_head_can_undergo_is_told(head, angles, scale, finding):
+def test_a_transform_no_head_can_undergo_is_told(one, angles, scale, finding):
     transform = np.eye(4)
     transform[:3, :3] = Rotation.from_euler("xyz", angles, degrees=True).as_matrix() @ np.diag(
         scale
     )
-    quality = assess(*head, *head, transform)
+    quality = assess(one, one, transform)
     if finding is None:
-        quality["similarity_after"] = quality["similarity_before"]
+        quality |= {"similarity_after": quality["similarity_before"], "overlap": 1, "coverage": 1}
     assert implausible(quality) == finding
 
 
-def test_a_scan_that_lies_further_off_than_before_did_not_register(head):
+def test_a_scan_that_lies_further_off_than_before_did_not_register(one):
     transform = np.eye(4)
     transform[0, 3] = 12.0
-    quality = assess(*head, *head, transform)
+    quality = assess(one, one, transform)
     assert quality["shift"] == pytest.approx(12)
     assert quality["similarity_before"] == pytest.approx(2)
     assert implausible(quality).startswith("makes the scans less alike (similarity 2.000 before")
     there = transform.copy()
-    there[:3, 3] += head[1][:3, :3] @ head[0].shape
-    assert assess(*head, *head, there)["similarity_after"] == 1.0
+    there[:3, 3] += one.affine[:3, :3] @ one.image.shape
+    nowhere = assess(one, one, there)
+    assert nowhere["similarity_after"] == 1.0
+    assert nowhere["overlap"] == 0
+    assert implausible(nowhere) == "brings only 0% of the smaller brain onto the other"
 
 
-def test_similarity_knows_what_two_images_share(head, rng):
-    image, affine = head
+def test_similarity_knows_what_two_images_share(smooth, rng):
+    image, affine = smooth
     noise = rng.standard_normal(image.shape)
     same = similarity(image, affine, -3 * image, affine, np.eye(4))
     other = similarity(image, affine, noise, affine, np.eye(4))
@@ -171,3 +191,104 @@ def test_the_field_of_view_ends_at_the_outer_voxel_centres():
     affine = np.diag([2.0, 2.0, 2.0, 1])
     points = np.array([[0, 0, 0], [6, 8, 10], [-0.1, 0, 0], [6.1, 0, 0]], dtype=float)
     assert in_view((4, 5, 6), affine, points).tolist() == [True, True, False, False]
+
+
+# --- Registrations that are wrong, on real heads of the phantom
+
+
+@pytest.fixture(scope="module")
+def heads(atlas):
+    """Source and target scan of one person with noise, and their files' contents."""
+    person = Person(atlas, PARAMETERS, 2019, "02")
+    scans = []
+    for platform, slab in (("ge_st", (20.0, 28.8)), ("prisma_st", (20.0, 43.2))):
+        scan = acquire(person, platform, "scan", [1200], slab)
+        scan.add_noise()
+        scans.append(scan)
+    return scans
+
+
+def as_head(scan, affine=None, reading=None):
+    """A scan as registration reads it, under another affine or reading of its table."""
+    affine = scan.affine if affine is None else affine
+    directions = scan.directions if reading is None else scan.directions @ reading.T
+    field = orientation_field(scan.signal, scan.mask, scan.bvals, directions)
+    b0 = scan.signal[..., scan.bvals < 50].mean(axis=-1)
+    return head(b0, affine, scan.mask, field)
+
+
+def registered(fixed, moving):
+    found = register_heads(fixed, moving, "affine", register)
+    return found, assess(fixed, moving, found)
+
+
+def test_two_scans_of_one_head_fit(heads):
+    _, quality = registered(*map(as_head, heads))
+    assert implausible(quality) is None
+    assert quality["overlap"] > 0.95
+    assert quality["agreement"] > 0.9
+    assert quality["change"] is None
+    assert quality["similarity_after"] > quality["similarity_mirrored"] + 0.05
+
+
+def test_headers_that_put_the_brains_apart_do_not_matter(heads):
+    fixed, moving = map(as_head, heads)
+    right, _ = registered(fixed, moving)
+    for shift in (100.0, 250.0):
+        affine = heads[1].affine.copy()
+        affine[1, 3] += shift
+        found, quality = registered(fixed, as_head(heads[1], affine))
+        assert implausible(quality) is None
+        away = np.eye(4)
+        away[1, 3] = -shift
+        brain = points_of_mask(fixed.brain, fixed.affine)
+        error = transform_points(away @ found, brain) - transform_points(right, brain)
+        assert np.linalg.norm(error, axis=1).max() < 1.0
+
+
+def test_a_mirrored_head_is_refused(heads):
+    """The same numbers, with x counted from the other side."""
+    affine = heads[1].affine.copy()
+    middle = affine[0, 3] + affine[0, 0] * (heads[1].mask.shape[0] - 1) / 2
+    affine[0] = [-affine[0, 0], 0, 0, 2 * middle - affine[0, 3]]
+    # The directions are mirrored with the head, so that nothing but the anatomy tells.
+    flipped = np.diag([-1.0, 1.0, 1.0])
+    _, quality = registered(as_head(heads[0]), as_head(heads[1], affine, flipped))
+    assert "left and right are exchanged" in implausible(quality)
+
+
+@pytest.mark.parametrize("reading", READINGS[1:5], ids=name_of)
+def test_directions_that_differ_from_the_sources_are_told_with_the_change_that_fits(heads, reading):
+    fixed, moving = as_head(heads[0]), as_head(heads[1], reading=reading)
+    true = heads[1].pose @ np.linalg.inv(heads[0].pose)
+    quality = assess(fixed, moving, true)
+    assert quality["change"] == name_of(reading.T)
+    assert f"they fit with {name_of(reading.T)} in one bvec table" in implausible(quality)
+
+
+def test_a_target_that_covers_little_of_the_brain_is_refused(heads):
+    scan = heads[1]
+    middle = np.flatnonzero(scan.mask.any(axis=(0, 1)))[8:11]
+    mask = np.zeros_like(scan.mask)
+    mask[:, :, middle] = scan.mask[:, :, middle]
+    moving = replace(as_head(scan), brain=canonical(mask > 0, scan.affine)[0])
+    quality = assess(as_head(heads[0]), moving, scan.pose @ np.linalg.inv(heads[0].pose))
+    assert "of the source's brain without a target" in implausible(quality)
+
+
+def test_a_head_stored_in_another_orientation_registers_the_same(heads):
+    fixed = as_head(heads[0])
+    found, _ = registered(fixed, as_head(heads[1]))
+    scan = heads[1]
+    for axes in ("LPS", "PIR"):
+        change = nib.orientations.ornt_transform(
+            nib.io_orientation(scan.affine), nib.orientations.axcodes2ornt(axes)
+        )
+        b0 = scan.signal[..., scan.bvals < 50].mean(axis=-1)
+        stored = nib.Nifti1Image(np.float32(b0), scan.affine).as_reoriented(change)
+        brain = nib.Nifti1Image(np.uint8(scan.mask), scan.affine).as_reoriented(change)
+        moving = head(np.asarray(stored.dataobj), stored.affine, np.asarray(brain.dataobj))
+        other = register_heads(fixed, moving, "affine", register)
+        points = points_of_mask(fixed.brain, fixed.affine)
+        error = transform_points(other, points) - transform_points(found, points)
+        assert np.linalg.norm(error, axis=1).max() < 0.1

@@ -9,7 +9,7 @@ from conftest import EMBEDDED, ROOT
 
 from document_configuration import documented
 from harmonization.files import InputError
-from harmonization.plan.configuration import check_run, merge
+from harmonization.plan.configuration import check_run, merge, with_own_platforms
 from harmonization.plan.folds import parts_of_fold
 from harmonization.plan.methods import method_files, read_methods
 
@@ -160,3 +160,54 @@ def test_folds_hold_every_subject_once_and_every_subject_is_tested():
         assert (len(parts["train"]), len(parts["validation"]), len(parts["test"])) == (2, 2, 1)
         tested += parts["test"]
     assert tested == subjects
+
+
+# --- A run of one's own
+
+
+def own_run(**changes):
+    return merge(merge(EMBEDDED, {"dataset": {"kind": "bids", "root": "study"}}), changes)
+
+
+def test_platforms_of_ones_own_replace_the_phantoms():
+    mine = {"ge_st": {"session": "mri1", "scale": 1}, "new": {"session": "mri2", "scale": 1}}
+    config = own_run(platforms=mine, source="ge_st", targets=["new"])
+    assert set(config["platforms"]) > set(mine)  # as Snakemake merges them
+    own = with_own_platforms(config, {"platforms": mine})
+    assert own["platforms"] == mine
+    with pytest.raises(InputError, match=r"no platform 'old'; valid are: ge_st, new$"):
+        check_run(own | {"targets": ["old"]}, ROOT)
+
+
+def test_platforms_stay_where_a_run_gives_none_or_simulates_them():
+    config = own_run()
+    assert with_own_platforms(config, {"dataset": {"kind": "bids"}}) == config
+    finer = {"platforms": {"connectom_sa": {"scale": 1}}}
+    phantom = merge(EMBEDDED, finer)
+    assert with_own_platforms(phantom, finer) == phantom
+    assert with_own_platforms({"dataset": None}, finer) == {"dataset": None}
+
+
+def test_labels_that_yaml_reads_as_numbers_are_labels():
+    text = "dataset: {subjects: [1, 20200101, A]}\nplatforms: {7: {session: 3, run: 1, scale: 1}}"
+    config = own_run(**yaml.safe_load(text), source=7, targets=["prisma_st"])
+    checked = check_run(config, ROOT)
+    assert checked["dataset"]["subjects"] == ["1", "20200101", "A"]
+    assert checked["platforms"]["7"] == {"session": "3", "run": "1", "scale": 1}
+    assert checked["source"] == "7"
+
+
+@pytest.mark.parametrize(
+    ("label", "read"), [("no", "False"), ("1e3", "'1e3'"), ("1.0e+3", "1000.0"), ("null", "None")]
+)
+def test_labels_that_yaml_reads_as_something_else_are_told(label, read):
+    subjects = yaml.safe_load(f"[A, {label}, C]")
+    config = own_run(dataset={"kind": "bids", "root": "x", "subjects": subjects})
+    if read == "'1e3'":
+        assert check_run(config, ROOT)["dataset"]["subjects"][1] == "1e3"
+        return
+    with pytest.raises(InputError) as error:
+        check_run(config, ROOT)
+    assert str(error.value) == (
+        f"configuration: dataset.subjects.1: YAML reads {read}, not text; put it in quotes"
+    )

@@ -143,16 +143,17 @@ def test_steps_of_the_preprocessing_follow_each_other():
     assert before[0].startswith("results/downloads/ds004712/sub-03286/ses-OXF3TRI001/dwi/")
     assert "/denoising/" in before[1]
     assert "/motion/" in before[2]
-    assert "/motion/" in made.gradients("bvec", "03286", "trio")
+    assert "/motion/" in made.gradients("bvec")
     still = run("open", preprocessing=dict.fromkeys(("denoising", "ringing", "motion"), False))
     assert still.before_step(None, "03286", "trio") == before[0]
-    assert still.gradients("bvec", "03286", "trio").endswith("_dir-AP_dwi.bvec")
+    assert still.gradients("bvec") == still.paths.valid("bvec", "raw")
 
 
 def test_scans_of_lower_resolution_take_the_place_of_the_original_ones():
     made = run("open_sr")
     assert "/cropped/" in made.scan("03286", "trio").dwi
     assert "/bids/" in made.original_scan("03286", "trio").dwi
+    assert "/validated/" in made.original_scan("03286", "trio").mask
     assert "/bids/" in made.scan("03286", "prisma_32ch").dwi
 
 
@@ -227,8 +228,11 @@ def test_scans_of_ones_own_are_found(tmp_path):
     made = plan(EMBEDDED, **merge(STUDY, {"dataset": {"root": str(tmp_path / "study")}}))
     scan = made.scan("02", "b")
     assert scan.dwi.endswith("study/sub-02/ses-new/dwi/sub-02_ses-new_desc-preproc_dwi.nii.gz")
-    assert scan.mask.endswith("_desc-brain_mask.nii.gz")
-    assert len(made.scans_to_validate()) == 3 * 2 * 4
+    assert made.given_scan("02", "b")["mask"].endswith("_desc-brain_mask.nii.gz")
+    # Gradients and mask are read as the validation writes them.
+    assert scan.mask == "results/embedded/validated/sub-02_platform-b_mask.nii.gz"
+    assert scan.bvec == "results/embedded/validated/sub-02_platform-b.bvec"
+    assert len(made.reports()) == 3 * 2
     assert made.references("02", "b") == {}
 
 

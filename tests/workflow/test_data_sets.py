@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from conftest import ROOT, planned, snakemake, validator_errors
+from conftest import EMBEDDED, ROOT, planned, snakemake, validator_errors
 from openneuro import Server
 from scipy.spatial.transform import Rotation
 
@@ -29,7 +29,7 @@ def own_data(run, tmp_path):
         **yaml.safe_load((ROOT / "tests/tiny.yaml").read_text()),
         "run": "own",
         "dataset": {"kind": "bids", "root": "study", "subjects": 3},
-        "platforms": dict.fromkeys(["ge_st", *TARGETS], first),
+        "platforms": {name: EMBEDDED["platforms"][name] | first for name in ["ge_st", *TARGETS]},
     }
     # Real scans have no noise-free truth.
     settings["methods"] = [m for m in settings["methods"] if m not in ("rescan", "truth")]
@@ -45,19 +45,17 @@ def same_files(made, results, pattern):
     return len(files)
 
 
-def test_ones_own_data_set_gives_the_same_images(own_data, results):
-    config = own_data / "own.yaml"
-    fewer = {"targets": ["prisma_st"], "methods": ["identity", "ridge"], "overrides": {}}
-    config.write_text(yaml.safe_dump(yaml.safe_load(config.read_text()) | fewer))
-    result = snakemake(own_data, config=config)
-    assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
-    made = own_data / "results/own"
+def test_ones_own_data_set_gives_the_same_images(own, results):
+    made = own / "results/own"
     assert same_files(made, results, "sh/scan/*.nii") == 3 * 2 * 2
     table = pd.read_csv(made / "tables/patch_mse.csv").set_index("method")
     assert table.loc["Ridge (IQT-GL)", "prisma_st"] < table.loc["Identity", "prisma_st"]
+    assert (table["n"] == 1).all()
     # Nobody knows the noise-free truth of a user's scans.
     assert "truth_mse" not in set(pd.read_csv(made / "metrics.csv")["metric"])
     assert "fit for use" in (made / "validation.txt").read_text()
+    log = (made / "logs/validate_scan/validated/sub-02_platform-ge_st_report.json.log").read_text()
+    assert log.endswith("preproc_dwi.bvec: read in the convention 'fsl'\n")
 
 
 @pytest.mark.slow
@@ -81,10 +79,13 @@ def test_a_broken_data_set_stops_before_anything_expensive(own_data):
     (own_data / f"{scan}.bvec").write_text("1 0 0")
     result = snakemake(own_data, config=own_data / "own.yaml")
     assert result.returncode != 0
-    log = (own_data / "results/own/logs/validate_dataset/validation.txt.log").read_text()
-    assert f"{scan}.bvec: holds a table of shape (1, 3)" in log
-    assert not (own_data / "results/own/registration").exists()
-    assert not (own_data / "results/own/validation.txt").exists()
+    # The last thing on the console is what is wrong, and where the log is.
+    *_, error, log = result.stderr.strip().splitlines()
+    assert error.startswith(f"error: {scan}.bvec: holds a table of shape (1, 3)")
+    log = own_data / log.strip().removeprefix("Log: ")
+    assert log.read_text().strip() == error
+    for later in ("sh", "models", "validation.txt"):
+        assert not (own_data / "results/own" / later).exists()
 
 
 SCANNERS = {"ge": "GE", "prisma": "Prisma", "connectom": "connectom"}
@@ -302,10 +303,14 @@ def test_a_broken_raw_scan_stops_before_its_preprocessing(openneuro, tmp_path):
         openneuro.content[f"/{server}/{stem}.bval"] = b"0 1200 1200\n"
     result = run_open(tmp_path, openneuro)
     assert result.returncode != 0
-    log = (tmp_path / "results/open/logs/validate_dataset_raw/validation_raw.txt.log").read_text()
+    logs = tmp_path / "results/open/logs/validate_scan_raw/validated/raw"
+    log = (logs / "sub-10975_platform-trio_report.json.log").read_text()
     assert f"raw/{stem}.bvec: holds a table of shape (3, 21) for the 3 b-values" in log
     assert "Traceback" not in log
-    assert not (tmp_path / "results/open/preprocessing").exists()
+    made = tmp_path / "results/open"
+    assert not list(made.glob("preprocessing/*/sub-10975_platform-trio*"))
+    assert not (made / "bids/sub-10975/ses-OXF3TRI001").exists()
+    assert not (made / "models").exists()
     assert (tmp_path / f"raw/{stem}.nii.gz").exists()
 
 

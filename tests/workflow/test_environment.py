@@ -96,3 +96,18 @@ def test_no_network_gives_one_line(tmp_path):
     assert result.stderr.startswith("error: cannot install the packages (no network?)")
     assert len(result.stderr.splitlines()) == 1
     assert not (tmp_path / ".venv/installed").exists()
+
+
+def test_make_gives_snakemake_a_cache_where_the_home_cannot_be_written_to(tmp_path):
+    show = ["make", "--no-print-directory", "--eval", "show:;@echo $$XDG_CACHE_HOME", "show"]
+    for home, cache in (("/proc/none", f"{ROOT}/.cache"), (str(tmp_path), "")):
+        environment = {k: v for k, v in os.environ.items() if k != "XDG_CACHE_HOME"}
+        said = subprocess.run(
+            show,
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=True,
+            env=environment | {"HOME": home},
+        )
+        assert said.stdout.strip() == cache

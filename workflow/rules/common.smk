@@ -3,13 +3,21 @@ import json
 import os
 import sys
 from pathlib import Path
+from shlex import quote
 
 ROOT = Path(str(workflow.current_basedir)).parents[1]
+if not (ROOT / "scripts").is_dir():
+    sys.exit(
+        f"error: {ROOT}: the workflow needs its scripts/ beside its Snakefile; clone the repository "
+        "and give its Snakefile's path to 'module'"
+    )
 sys.path.insert(0, str(ROOT / "scripts"))
 
 from snakemake.exceptions import WorkflowError
 
 from harmonization.files import InputError
+from harmonization.plan.configuration import with_own_platforms
+from harmonization.plan.failures import failures
 from harmonization.plan.paths import BidsScan
 from harmonization.plan.plan import Plan
 
@@ -19,10 +27,18 @@ os.environ.update(
     PATH=os.pathsep.join([str(Path(sys.executable).parent), *os.get_exec_path()]),
     PYTHONPATH=str(ROOT / "scripts"),
     PYTHONSAFEPATH="1",
+    MPLBACKEND="Agg",  # a notebook's own would ask for a window
+)
+
+# What the command line gives; a workflow that uses this one as a module gives it all.
+given = (
+    config
+    if workflow.modifier.skip_configfile
+    else workflow.config_settings.overwrite_config
 )
 
 try:
-    PLAN = Plan(config, ROOT)
+    PLAN = Plan(with_own_platforms(config, given), ROOT)
 except InputError as error:
     raise WorkflowError(str(error)) from None
 
@@ -41,10 +57,15 @@ def as_json(settings):
     return json.dumps(settings, sort_keys=True)
 
 
-def as_options(files):
-    """Named files as options of a command: `dwi` becomes --dwi."""
+def as_options(values):
+    """Named values, or lists of them, as options of a command: `dwi` becomes --dwi."""
+    words = {
+        name: [value] if isinstance(value, str) else value
+        for name, value in values.items()
+    }
     return " ".join(
-        f"--{role.replace('_', '-')} {file}" for role, file in files.items()
+        f"--{name.replace('_', '-')} {' '.join(map(quote, listed))}"
+        for name, listed in words.items()
     )
 
 
@@ -54,6 +75,11 @@ def platform_of(wildcards):
         return PLAN.platform_named(wildcards.session, wildcards.acquisition)
     except InputError as error:
         raise WorkflowError(str(error)) from None
+
+
+def of_platform(pattern, wildcards):
+    """File of a scan, whose name says its platform, for a job whose wildcards say its session."""
+    return pattern.format(subject=wildcards.subject, platform=platform_of(wildcards))
 
 
 wildcard_constraints:

@@ -1,28 +1,62 @@
 # Reads: the data set that phantom.smk, mushac.smk, openneuro.smk or preprocess.smk makes, or the
-# user's own. Writes: bids/; and validation.txt, once nothing is wrong with scans that were not
-# simulated.
+# user's own. Writes: bids/; validated/, the gradients and mask of each scan that was not simulated,
+# in one form, once nothing is wrong with it; validation.txt, once nothing is wrong with any.
+
+
+# All later steps read what this writes, so that a change of a user's file reaches them all. It
+# starts first: nothing expensive should precede what may stop the run.
+rule validate_scan:
+    input:
+        unpack(lambda w: PLAN.given_scan(w.subject, w.platform)),
+    output:
+        **PLAN.validated(),
+    log:
+        P.log("validate_scan", P.valid("report")),
+    benchmark:
+        P.benchmark("validate_scan", P.valid("report"))
+    priority: 3
+    conda:
+        "../../envs/environment.yaml"
+    params:
+        version=PLAN.version("validate_scan"),
+        # A function of the wildcards alone: Snakemake compares no parameter made from inputs.
+        contents=lambda w: as_json(
+            PLAN.contents_of_scan(w.subject, w.platform) if PLAN.kind == "bids" else {}
+        ),
+        convention=PLAN.convention(),
+        files=lambda w, input, output: as_options(
+            dict([*input.items(), *output.items()])
+        ),
+    message:
+        "Look for what is wrong with {wildcards.platform} of {wildcards.subject}"
+    shell:
+        "python -m validate_scan {params.files} --platform {wildcards.platform}"
+        " --convention {params.convention} &> {log:q}"
 
 
 rule validate_dataset:
     input:
-        lambda w: PLAN.scans_to_validate(),
+        reports=PLAN.reports(),
+        description=PLAN.description(),
     output:
         P.validation,
     log:
         P.log("validate_dataset", P.validation),
     benchmark:
         P.benchmark("validate_dataset", P.validation)
+    priority: 3
     conda:
         "../../envs/environment.yaml"
     params:
         version=PLAN.version("validate_dataset"),
-        root=PLAN.data if PLAN.kind == "bids" else P.bids,
-        config=as_json(PLAN.validation_settings(raw=False)),
+        contents=as_json(PLAN.contents_of_description()),
+        root=P.bids if PLAN.kind == "mushac" else PLAN.data,
+        config=as_json(PLAN.validation_settings()),
     message:
         "Look for what is wrong with {params.root}"
     shell:
-        "python -m validate_dataset {params.root} --config {params.config:q}"
-        " --output {output} &> {log}"
+        "python -m validate_dataset {params.root:q} --config {params.config:q}"
+        " --reports {input.reports:q} --output {output:q} &> {log:q}"
 
 
 for rules in PLAN.data_source.rules:
@@ -49,4 +83,4 @@ if PLAN.data_source.description:
             "Describe the imported data set"
         shell:
             "python -m describe_import --name {params.name:q} --changes {params.changes:q}"
-            " --output {output} &> {log}"
+            " --output {output:q} &> {log:q}"

@@ -30,10 +30,10 @@ rule evaluate:
     shell:
         "python -m evaluate --method {wildcards.method} --family {params.family}"
         " --target {wildcards.target} --fold {wildcards.fold} --seed {wildcards.seed}"
-        " --subject {wildcards.subject} --prediction {input.prediction}"
-        " --measured {input.measured} --mask {input.mask} {params.references}"
-        " --manifest {input.manifest} --scoring {input.scoring} --output {output.scores}"
-        " --slice {output.slice} &> {log}"
+        " --subject {wildcards.subject} --prediction {input.prediction:q}"
+        " --measured {input.measured:q} --mask {input.mask:q} {params.references}"
+        " --manifest {input.manifest:q} --scoring {input.scoring:q} --output {output.scores:q}"
+        " --slice {output.slice:q} &> {log:q}"
 
 
 rule collect:
@@ -52,4 +52,4 @@ rule collect:
     message:
         "Join all scores"
     shell:
-        "python -m collect {input} --output {output} &> {log}"
+        "python -m collect {input:q} --output {output:q} &> {log:q}"

@@ -23,11 +23,12 @@ rule split:
     message:
         "Write the manifest of fold {wildcards.fold}"
     shell:
-        "python -m split --results {params.results} --parts {params.parts:q}"
+        "python -m split --results {params.results:q} --parts {params.parts:q}"
         " --source {params.source} --scales {params.scales:q} --lattice {params.lattice:q}"
-        " --output {output} &> {log}"
+        " --output {output:q} &> {log:q}"
 
 
+# Before any fit: a subject without patches to score stops the run.
 rule split_scoring:
     input:
         lambda w: PLAN.test_masks(w.fold),
@@ -37,6 +38,7 @@ rule split_scoring:
         P.log("split_scoring", P.scoring),
     benchmark:
         P.benchmark("split_scoring", P.scoring)
+    priority: 2
     conda:
         "../../envs/environment.yaml"
     params:
@@ -49,4 +51,4 @@ rule split_scoring:
         "Count the patches to score in fold {wildcards.fold}"
     shell:
         "python -m split_scoring --subjects {params.subjects} --targets {params.targets}"
-        " --masks {input} --scales {params.scales:q} --lattice {params.lattice:q} --output {output} &> {log}"
+        " --masks {input:q} --scales {params.scales:q} --lattice {params.lattice:q} --output {output:q} &> {log:q}"

@@ -2,15 +2,10 @@
 # registration/, the transform of each target scan to its subject's source and how well it fits; sh/,
 # spherical harmonics of every scan on the source's grid.
 
-# Nothing expensive starts before validation finds the data set fit for use; a phantom always is.
-# Ancient: validating the same scans again re-runs nothing else.
-VALIDATED = [] if PLAN.data_source.simulated else [ancient(P.validation)]
-
 
 # Only for platforms that use a lower resolution than their scans have.
 rule crop_kspace:
     input:
-        VALIDATED,
         dwi=lambda w: PLAN.original_scan(w.subject, w.platform).dwi,
         mask=lambda w: PLAN.original_scan(w.subject, w.platform).mask,
     output:
@@ -28,17 +23,14 @@ rule crop_kspace:
     message:
         "Lower the resolution of {wildcards.platform} of {wildcards.subject}"
     shell:
-        "python -m crop_kspace --dwi {input.dwi} --mask {input.mask} --factor {params.factor}"
-        " --cropped-dwi {output.dwi} --cropped-mask {output.mask} &> {log}"
+        "python -m crop_kspace --dwi {input.dwi:q} --mask {input.mask:q} --factor {params.factor}"
+        " --cropped-dwi {output.dwi:q} --cropped-mask {output.mask:q} &> {log:q}"
 
 
 rule register:
     input:
-        VALIDATED,
-        fixed=lambda w: PLAN.scan(w.subject, SOURCE).dwi,
-        fixed_bval=lambda w: PLAN.scan(w.subject, SOURCE).bval,
-        moving=lambda w: PLAN.scan(w.subject, w.platform, w.scan).dwi,
-        moving_bval=lambda w: PLAN.scan(w.subject, w.platform, w.scan).bval,
+        fixed=lambda w: PLAN.to_register(w.subject, SOURCE, "scan"),
+        moving=lambda w: PLAN.to_register(w.subject, w.platform, w.scan),
     output:
         transform=P.transform,
         quality=P.quality,
@@ -62,15 +54,13 @@ rule register:
     message:
         "Register {wildcards.platform} of {wildcards.subject} to its source"
     shell:
-        "python -m register --fixed {input.fixed} {input.fixed_bval}"
-        " --moving {input.moving} {input.moving_bval} --program {params.program}"
-        " --model {params.model} {params.accept} --transform {output.transform}"
-        " --quality {output.quality} &> {log}"
+        "python -m register --fixed {input.fixed:q} --moving {input.moving:q} --program {params.program}"
+        " --model {params.model} {params.accept} --transform {output.transform:q}"
+        " --quality {output.quality:q} &> {log:q}"
 
 
 rule fit_sh:
     input:
-        VALIDATED,
         unpack(lambda w: PLAN.scan_to_fit(w.subject, w.platform, w.scan)),
     output:
         sh=P.sh,
@@ -86,14 +76,16 @@ rule fit_sh:
         version=PLAN.version("fit_sh"),
         scale=lambda w: PLAN.scales.get(w.platform, 1),
         transform=lambda w, input: (
-            f"--transform {input.transform}" if "transform" in input.keys() else ""
+            f"--transform {quote(input.transform)}"
+            if "transform" in input.keys()
+            else ""
         ),
         interpolation=config["registration"]["interpolation"],
         settings=lambda w: as_json(PLAN.sh_settings(w.platform)),
     message:
         "Fit spherical harmonics to {wildcards.platform} of {wildcards.subject} ({wildcards.scan})"
     shell:
-        "python -m fit_sh --dwi {input.dwi} --bval {input.bval} --bvec {input.bvec}"
-        " --mask {input.mask} --grid {input.grid} {params.transform} --scale {params.scale}"
+        "python -m fit_sh --dwi {input.dwi:q} --bval {input.bval:q} --bvec {input.bvec:q}"
+        " --mask {input.mask:q} --grid {input.grid:q} {params.transform} --scale {params.scale}"
         " --interpolation {params.interpolation} --settings {params.settings:q}"
-        " --sh {output.sh} --sh-mask {output.mask} --sh-sidecar {output.sidecar} &> {log}"
+        " --sh {output.sh:q} --sh-mask {output.mask:q} --sh-sidecar {output.sidecar:q} &> {log:q}"

@@ -38,10 +38,10 @@ rule fit:
         "Fit {wildcards.method} to {wildcards.target}, fold {wildcards.fold}, seed {wildcards.seed}"
     shell:
         "python -m fit --method {wildcards.method} --settings {params.settings:q}"
-        " --manifest {input.manifest} --target {wildcards.target} --fold {wildcards.fold}"
+        " --manifest {input.manifest:q} --target {wildcards.target} --fold {wildcards.fold}"
         " --seed {wildcards.seed} --components {params.components}"
         " --precision {params.precision} --gpus {resources.gpu}"
-        " --output {params.folder} 2>&1 | tee {log}"
+        " --output {params.folder:q} 2>&1 | tee {log:q}"
 
 
 rule predict:
@@ -68,9 +68,9 @@ rule predict:
     message:
         "Predict {wildcards.target} of {wildcards.subject} by {wildcards.method}"
     shell:
-        "python -m predict --model {params.folder} --source {input.source}"
-        " --mask {input.mask} --target {wildcards.target} --gpus {resources.gpu}"
-        " --output {output} &> {log}"
+        "python -m predict --model {params.folder:q} --source {input.source:q}"
+        " --mask {input.mask:q} --target {wildcards.target} --gpus {resources.gpu}"
+        " --output {output:q} &> {log:q}"
 
 
 # A control that is itself a scan.
@@ -92,4 +92,4 @@ rule copy_scan:
     message:
         "Take the {wildcards.method} of {wildcards.target} of {wildcards.subject}"
     shell:
-        "cp {input} {output} &> {log}"
+        "cp {input:q} {output:q} &> {log:q}"

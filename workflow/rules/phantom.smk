@@ -22,7 +22,7 @@ rule build_atlas:
     message:
         "Make the atlas of the phantom"
     shell:
-        "python -m build_atlas --parameters {input.parameters} --output {output} &> {log}"
+        "python -m build_atlas --parameters {input.parameters:q} --output {output:q} &> {log:q}"
 
 
 rule describe_dataset:
@@ -46,10 +46,10 @@ rule describe_dataset:
     message:
         "Describe the data set"
     shell:
-        "python -m describe_dataset --parameters {input.parameters} --seed {params.seed}"
-        " --subjects {params.subjects} --description {output.description}"
-        " --participants {output.participants} --tissues {output.tissues}"
-        " --regions {output.regions} &> {log}"
+        "python -m describe_dataset --parameters {input.parameters:q} --seed {params.seed}"
+        " --subjects {params.subjects} --description {output.description:q}"
+        " --participants {output.participants:q} --tissues {output.tissues:q}"
+        " --regions {output.regions:q} &> {log:q}"
 
 
 rule simulate:
@@ -78,10 +78,10 @@ rule simulate:
     message:
         "Scan {wildcards.subject} on {params.platform}"
     shell:
-        "python -m simulate --parameters {input.parameters} --atlas {input.atlas}"
+        "python -m simulate --parameters {input.parameters:q} --atlas {input.atlas:q}"
         " --effects {params.effects} --seed {params.seed} --subject {wildcards.subject}"
         " --platform {params.platform} --scan {params.scan} --shells {params.shells}"
-        " {params.slab} {params.files} &> {log}"
+        " {params.slab} {params.files} &> {log:q}"
 
 
 use rule simulate as simulate_rescan with:
@@ -136,7 +136,7 @@ rule check_phantom:
     message:
         "Measure {params.subject} on all platforms"
     shell:
-        "python -m check_phantom --parameters {input.parameters} --atlas {input.atlas}"
+        "python -m check_phantom --parameters {input.parameters:q} --atlas {input.atlas:q}"
         " --seed {params.seed} --subject {params.subject} --source {params.source}"
         " --shell {params.shell} {params.slab} --response {params.response:q}"
-        " {params.files} &> {log}"
+        " {params.files} &> {log:q}"

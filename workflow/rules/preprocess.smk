@@ -1,30 +1,34 @@
-# Reads: raw scans. Writes: validation_raw.txt, once nothing is wrong with them; bids/, a BIDS
-# derivative of the scans that the run uses. Each step in preprocessing/ can be switched off, and
-# motion/ records how the head moved.
+# Reads: raw scans. Writes: validated/raw/, what the steps read of each scan besides its series; bids/,
+# a BIDS derivative of the scans that the run uses. Each step in preprocessing/ can be switched off,
+# and motion/ records how the head moved.
 
 first = BidsScan(P.bids, "{subject}", "{session}", "{acquisition}")
 
 
-use rule validate_dataset as validate_dataset_raw with:
+use rule validate_scan as validate_scan_raw with:
     input:
-        lambda w: PLAN.raw_scans_to_validate(),
+        unpack(lambda w: PLAN.found(w.subject, w.platform)),
     output:
-        P.raw_validation,
+        **PLAN.validated("raw"),
     log:
-        P.log("validate_dataset_raw", P.raw_validation),
+        P.log("validate_scan_raw", P.valid("report", "raw")),
     benchmark:
-        P.benchmark("validate_dataset_raw", P.raw_validation)
+        P.benchmark("validate_scan_raw", P.valid("report", "raw"))
     params:
-        version=PLAN.version("validate_dataset"),
-        root=PLAN.data,
-        config=as_json(PLAN.validation_settings(raw=True)),
+        version=PLAN.version("validate_scan"),
+        contents=lambda w: as_json(PLAN.contents_of_scan(w.subject, w.platform)),
+        convention=PLAN.convention("raw"),
+        files=lambda w, input, output: as_options(
+            dict([*input.items(), *output.items()])
+        ),
+    message:
+        "Look for what is wrong with the raw {wildcards.platform} of {wildcards.subject}"
 
 
 rule denoise:
     input:
-        ancient(P.raw_validation),
         dwi=lambda w: PLAN.before_step("denoising", w.subject, w.platform),
-        bval=lambda w: PLAN.found(w.subject, w.platform).get("bval", []),
+        bval=P.valid("bval", "raw"),
     output:
         temp(P.step("denoising")),
     log:
@@ -38,14 +42,13 @@ rule denoise:
     message:
         "Denoise {wildcards.platform} of {wildcards.subject}"
     shell:
-        "python -m denoise --dwi {input.dwi} --bval {input.bval} --output {output} &> {log}"
+        "python -m denoise --dwi {input.dwi:q} --bval {input.bval:q} --output {output:q} &> {log:q}"
 
 
 rule remove_ringing:
     input:
-        ancient(P.raw_validation),
         dwi=lambda w: PLAN.before_step("ringing", w.subject, w.platform),
-        sidecar=lambda w: PLAN.found(w.subject, w.platform).get("sidecar", []),
+        sidecar=P.valid("sidecar", "raw"),
     output:
         temp(P.step("ringing")),
     log:
@@ -56,19 +59,17 @@ rule remove_ringing:
         "../../envs/environment.yaml"
     params:
         version=PLAN.version("remove_ringing"),
-        sidecar=lambda w, input: f"--sidecar {input.sidecar}" if input.sidecar else "",
     message:
         "Remove the ringing from {wildcards.platform} of {wildcards.subject}"
     shell:
-        "python -m remove_ringing --dwi {input.dwi} {params.sidecar} --output {output} &> {log}"
+        "python -m remove_ringing --dwi {input.dwi:q} --sidecar {input.sidecar:q} --output {output:q} &> {log:q}"
 
 
 rule correct_motion:
     input:
-        ancient(P.raw_validation),
         dwi=lambda w: PLAN.before_step("motion", w.subject, w.platform),
-        bval=lambda w: PLAN.found(w.subject, w.platform).get("bval", []),
-        bvec=lambda w: PLAN.found(w.subject, w.platform).get("bvec", []),
+        bval=P.valid("bval", "raw"),
+        bvec=P.valid("bvec", "raw"),
     output:
         dwi=temp(P.step("motion")),
         bval=temp(P.step("motion", "bval")),
@@ -85,17 +86,20 @@ rule correct_motion:
     message:
         "Correct {wildcards.platform} of {wildcards.subject} for motion"
     shell:
-        "python -m correct_motion --dwi {input.dwi} --bval {input.bval} --bvec {input.bvec}"
-        " --output {output.dwi} --rotated-bval {output.bval} --rotated-bvec {output.bvec}"
-        " --motion {output.motion} &> {log}"
+        "python -m correct_motion --dwi {input.dwi:q} --bval {input.bval:q} --bvec {input.bvec:q}"
+        " --output {output.dwi:q} --rotated-bval {output.bval:q} --rotated-bvec {output.bvec:q}"
+        " --motion {output.motion:q} &> {log:q}"
 
 
 rule make_mask:
     input:
-        ancient(P.raw_validation),
         dwi=lambda w: PLAN.before_step(None, w.subject, platform_of(w)),
-        bval=lambda w: PLAN.found(w.subject, platform_of(w)).get("bval", []),
-        given=lambda w: PLAN.found(w.subject, platform_of(w)).get("mask", []),
+        bval=lambda w: of_platform(P.valid("bval", "raw"), w),
+        given=lambda w: (
+            []
+            if config["preprocessing"]["mask"]
+            else of_platform(P.valid("mask", "raw"), w)
+        ),
     output:
         first.mask,
     log:
@@ -106,21 +110,20 @@ rule make_mask:
         "../../envs/environment.yaml"
     params:
         version=PLAN.version("make_mask"),
-        given=lambda w, input: f"--given {input.given}" if input.given else "",
+        given=lambda w, input: f"--given {quote(input.given)}" if input.given else "",
     message:
         "Find the brain of {wildcards.subject} in {wildcards.session}"
     shell:
-        "python -m make_mask --dwi {input.dwi} --bval {input.bval} {params.given}"
-        " --output {output} &> {log}"
+        "python -m make_mask --dwi {input.dwi:q} --bval {input.bval:q} {params.given}"
+        " --output {output:q} &> {log:q}"
 
 
 rule write_scan:
     input:
-        ancient(P.raw_validation),
         dwi=lambda w: PLAN.before_step(None, w.subject, platform_of(w)),
-        bval=lambda w: PLAN.gradients("bval", w.subject, platform_of(w)),
-        bvec=lambda w: PLAN.gradients("bvec", w.subject, platform_of(w)),
-        sidecar=lambda w: PLAN.found(w.subject, platform_of(w)).get("sidecar", []),
+        bval=lambda w: of_platform(PLAN.gradients("bval"), w),
+        bvec=lambda w: of_platform(PLAN.gradients("bvec"), w),
+        sidecar=lambda w: of_platform(P.valid("sidecar", "raw"), w),
     output:
         **first.series,
     log:
@@ -131,13 +134,10 @@ rule write_scan:
         "../../envs/environment.yaml"
     params:
         version=PLAN.version("write_scan"),
-        sidecar=lambda w, input: (
-            f"--from-sidecar {input.sidecar}" if input.sidecar else ""
-        ),
         steps=PLAN.steps,
         files=lambda w, output: as_options(output),
     message:
         "Write {wildcards.session} of {wildcards.subject} as BIDS"
     shell:
-        "python -m write_scan --from-dwi {input.dwi} --from-bval {input.bval}"
-        " --from-bvec {input.bvec} {params.sidecar} --steps {params.steps} {params.files} &> {log}"
+        "python -m write_scan --from-dwi {input.dwi:q} --from-bval {input.bval:q}"
+        " --from-bvec {input.bvec:q} --from-sidecar {input.sidecar:q} --steps {params.steps} {params.files} &> {log:q}"

@@ -21,7 +21,7 @@ rule write_config:
     message:
         "Write the configuration of the run"
     shell:
-        "python -m write_config --config {params.config:q} --output {output} &> {log}"
+        "python -m write_config --config {params.config:q} --output {output:q} &> {log:q}"
 
 
 rule make_table:
@@ -46,11 +46,13 @@ rule make_table:
         # In the order of the methods, which becomes the order of the table's rows.
         methods=json.dumps(PLAN.table_rows()),
         targets=TARGETS,
+        subjects=PLAN.tested(),
     message:
         "Make the table of patch MSE"
     shell:
-        "python -m make_table --metrics {input} --methods {params.methods:q}"
-        " --targets {params.targets} --csv {output.csv} --tex {output.tex} --html {output.html} &> {log}"
+        "python -m make_table --metrics {input:q} --methods {params.methods:q}"
+        " --targets {params.targets} --subjects {params.subjects}"
+        " --csv {output.csv:q} --tex {output.tex:q} --html {output.html:q} &> {log:q}"
 
 
 rule tabulate_registrations:
@@ -81,15 +83,15 @@ rule tabulate_registrations:
             dict(
                 zip(
                     ("subjects", "platforms", "scans"),
-                    map(" ".join, zip(*PLAN.registered_scans())),
+                    zip(*PLAN.registered_scans()),
                 )
             )
         ),
     message:
         "Make the table of registrations"
     shell:
-        "python -m tabulate_registrations --qualities {input} {params.of_scans}"
-        " --csv {output.csv} --html {output.html} &> {log}"
+        "python -m tabulate_registrations --qualities {input:q} {params.of_scans}"
+        " --csv {output.csv:q} --html {output.html:q} &> {log:q}"
 
 
 rule plot_registration:
@@ -130,10 +132,10 @@ rule plot_registration:
     message:
         "Draw the registrations of {wildcards.subject}"
     shell:
-        "python -m plot_registration --fixed {input.fixed} {input.fixed_bval}"
-        " --labels {params.labels:q} --dwi {input.dwi} --bval {input.bval}"
-        " --transforms {input.transforms} --qualities {input.qualities}"
-        " --title {params.title:q} --output {output} &> {log}"
+        "python -m plot_registration --fixed {input.fixed:q} {input.fixed_bval:q}"
+        " --labels {params.labels:q} --dwi {input.dwi:q} --bval {input.bval:q}"
+        " --transforms {input.transforms:q} --qualities {input.qualities:q}"
+        " --title {params.title:q} --output {output:q} &> {log:q}"
 
 
 rule plot_platforms:
@@ -165,8 +167,8 @@ rule plot_platforms:
     message:
         "Draw all platforms of {params.subject}"
     shell:
-        "python -m plot_platforms --platforms {params.platforms} --dwi {input.dwi}"
-        " --bval {input.bval} --sh {input.sh} --subject {params.subject} --output {output} &> {log}"
+        "python -m plot_platforms --platforms {params.platforms} --dwi {input.dwi:q}"
+        " --bval {input.bval:q} --sh {input.sh:q} --subject {params.subject} --output {output:q} &> {log:q}"
 
 
 rule plot_learning_curves:
@@ -198,7 +200,7 @@ rule plot_learning_curves:
         "Draw the learning curves"
     shell:
         "python -m plot_learning_curves --models {params.models}"
-        " --output {output} &> {log}"
+        " --output {output:q} &> {log:q}"
 
 
 rule plot_errors:
@@ -229,5 +231,5 @@ rule plot_errors:
     message:
         "Draw the errors on {wildcards.target}"
     shell:
-        "python -m plot_errors --labels {params.labels:q} --slices {input}"
-        " --title {params.title:q} --output {output} &> {log}"
+        "python -m plot_errors --labels {params.labels:q} --slices {input:q}"
+        " --title {params.title:q} --output {output:q} &> {log:q}"

@@ -7,33 +7,61 @@ import nibabel as nib
 import numpy as np
 
 from harmonization.files import InputError, write_json, write_text
+from harmonization.images.directions import orientation_field
 from harmonization.images.gradients import B0_THRESHOLD
-from harmonization.images.nifti import read_image
+from harmonization.images.nifti import read_image, read_mask
+from harmonization.images.registration import Head, head
+
+# What the axes of a bvec table are: FSL's, or the voxel axes as they are (QSIPrep, dipy).
+CONVENTIONS = ("fsl", "image")
+AGREEMENT = 0.99  # smallest mean cosine of directions that are the same but for rounding
 
 
-def _axes_of_bvec(affine: np.ndarray) -> np.ndarray:
-    """Rotation (3, 3) from the axes of an FSL bvec file to world axes.
+def axes_of_bvec(affine: np.ndarray, convention: str = "fsl") -> np.ndarray:
+    """Rotation (3, 3) from the axes of a bvec table to world axes.
 
-    FSL gives gradients along the voxel axes and reverses the first one if the affine has a positive
-    determinant.
+    Tables give gradients along the voxel axes. FSL reverses the first axis if the affine has a
+    positive determinant.
     """
     rotation = nib.affines.rescale_affine(affine, (2, 2, 2), 1)[:3, :3]
-    if np.linalg.det(rotation) > 0:
+    if convention == "fsl" and np.linalg.det(rotation) > 0:
         rotation = rotation @ np.diag([-1.0, 1.0, 1.0])
     return rotation
 
 
+def _read_table(path: str | Path) -> np.ndarray:
+    if not Path(path).stat().st_size:
+        raise InputError(f"{path}: is empty; copy it again")
+    try:
+        return np.loadtxt(path, ndmin=2)
+    except UnicodeDecodeError:
+        raise InputError(f"{path}: is no text; copy the table again") from None
+    except ValueError as error:
+        raise InputError(f"{path}: not a table of numbers ({error}); rewrite it") from None
+
+
+def read_bvals(bval: str | Path) -> np.ndarray:
+    """Read b-values (n,), s/mm2; refuse a file that is not a table of finite numbers."""
+    bvals = _read_table(bval).ravel()
+    if not np.isfinite(bvals).all():
+        raise InputError(f"{bval}: holds NaN or infinite values; rewrite it")
+    return bvals
+
+
 def read_gradients(
-    bval: str | Path, bvec: str | Path, affine: np.ndarray
+    bval: str | Path, bvec: str | Path, affine: np.ndarray, convention: str = "fsl"
 ) -> tuple[np.ndarray, np.ndarray]:
     """Read the gradients of a scan.
 
     Parameters
     ----------
     bval, bvec : path
-        Tables in FSL's convention; bvec as 3 x n or n x 3.
+        Tables; bvec as 3 x n or n x 3. Where b is below 50, directions may be NaN, as FSL writes
+        them.
     affine : ndarray, shape (4, 4)
         Voxel to world of the scan; the directions in the table refer to its axes.
+    convention : {'fsl', 'image'}
+        Whether the first axis is reversed if the affine has a positive determinant.
 
     Returns
     -------
@@ -48,32 +76,83 @@ def read_gradients(
         If a file is not a table of finite numbers, the numbers of entries disagree, or a direction
         is not of unit length.
     """
-    tables = []
-    for path in (bval, bvec):
-        try:
-            tables.append(np.loadtxt(path, ndmin=2))
-        except ValueError as error:
-            raise InputError(f"{path}: not a table of numbers ({error}); rewrite it") from None
-        if not np.isfinite(tables[-1]).all():
-            raise InputError(f"{path}: holds NaN or infinite values; rewrite it")
-    bvals, directions = tables[0].ravel(), tables[1]
-    if directions.shape[0] == 3 and directions.shape[1] != 3:
-        directions = directions.T
+    bvals, table = read_bvals(bval), _read_table(bvec)
+    directions = table.T if table.shape[0] == 3 and table.shape[1] != 3 else table
     if directions.shape != (len(bvals), 3):
         raise InputError(
-            f"{bvec}: holds a table of shape {tables[1].shape} for the {len(bvals)} b-values in "
+            f"{bvec}: holds a table of shape {table.shape} for the {len(bvals)} b-values in "
             f"{Path(bval).name}; give one direction for each volume"
         )
     weighted = bvals > B0_THRESHOLD
+    if not np.isfinite(directions[weighted]).all():
+        raise InputError(f"{bvec}: holds NaN or infinite values; rewrite it")
     length = np.linalg.norm(directions, axis=1)
     if (wrong := weighted & (np.abs(length - 1) > 0.01)).any():
-        volume = int(np.argmax(wrong))
+        advice = _advice_on_lengths(bvals[weighted], length[weighted])
+        raise InputError(f"{bvec}: the direction of volume {int(np.argmax(wrong))} {advice}")
+    unit = np.zeros_like(directions)
+    unit[weighted] = directions[weighted] / length[weighted, None]
+    return bvals, unit @ axes_of_bvec(affine, convention).T
+
+
+def _advice_on_lengths(bvals: np.ndarray, length: np.ndarray) -> str:
+    """What to do about weighted directions of which some have another length than 1."""
+    wrong = length[np.argmax(np.abs(length - 1) > 0.01)]
+    scaled = bvals * length**2
+    encodes_b = np.ptp(bvals) == 0 and length.max() < 1.01 and scaled.min() > B0_THRESHOLD
+    if not encodes_b:
+        return f"has length {wrong:.3g}, not 1; normalise the directions"
+    shells = ", ".join(f"{b:g}" for b in np.unique(np.round(scaled, -1)))
+    return (
+        f"has length {wrong:.3g}, not 1: the lengths may encode b-values (b times length squared: "
+        f"{shells}); write the true b-values into the table, then normalise the directions"
+    )
+
+
+def find_convention(
+    bval: str | Path, bvec: str | Path, b_table: str | Path, affine: np.ndarray
+) -> str | None:
+    """Convention of a bvec table, told by a table in world axes beside it.
+
+    Parameters
+    ----------
+    bval, bvec : path
+        See `read_gradients`.
+    b_table : path
+        MRtrix's table: x, y, z in world axes and b, one row a volume.
+    affine : ndarray, shape (4, 4)
+        Voxel to world of the scan.
+
+    Returns
+    -------
+    str or None
+        One of `CONVENTIONS`; None if both agree with the table.
+
+    Raises
+    ------
+    InputError
+        If neither agrees.
+    """
+    world = _read_table(b_table)
+    fitting = []
+    for convention in CONVENTIONS:
+        bvals, directions = read_gradients(bval, bvec, affine, convention)
+        if world.shape != (len(bvals), 4):
+            raise InputError(
+                f"{b_table}: holds a table of shape {world.shape} for {len(bvals)} b-values; copy "
+                "the table that belongs to the scan"
+            )
+        weighted = bvals > B0_THRESHOLD
+        axes = world[weighted, :3]
+        axes = axes / np.maximum(np.linalg.norm(axes, axis=1), 1e-9)[:, None]
+        if np.abs((axes * directions[weighted]).sum(axis=1)).mean() > AGREEMENT:
+            fitting.append(convention)
+    if not fitting:
         raise InputError(
-            f"{bvec}: the direction of volume {volume} has length {length[volume]:.3g}, not 1; "
-            "normalise the directions"
+            f"{b_table}: its directions differ from those of {Path(bvec).name}, however its axes "
+            "are read; copy the tables that belong to the scan"
         )
-    unit = np.where(weighted[:, None], directions / np.maximum(length, 1e-9)[:, None], 0.0)
-    return bvals, unit @ _axes_of_bvec(affine).T
+    return fitting[0] if len(fitting) == 1 else None
 
 
 def write_gradients(
@@ -84,7 +163,7 @@ def write_gradients(
     affine: np.ndarray,
 ) -> None:
     """Write b-values (n,) and world `directions` (n, 3) in FSL's convention."""
-    along_axes = directions @ _axes_of_bvec(affine)
+    along_axes = directions @ axes_of_bvec(affine)
     write_text(bval, " ".join(f"{b:g}" for b in bvals) + "\n")
     write_text(bvec, "".join(" ".join(f"{v:.8f}" for v in row) + "\n" for row in along_axes.T))
 
@@ -108,11 +187,26 @@ def read_series(
 
 def read_mean_b0(dwi: str | Path, bval: str | Path) -> tuple[np.ndarray, np.ndarray]:
     """Mean b=0 volume (x, y, z) of a series, and its affine; refuse a series without b=0."""
-    chosen = np.flatnonzero(np.loadtxt(bval, ndmin=1) < B0_THRESHOLD)
+    chosen = np.flatnonzero(read_bvals(bval) < B0_THRESHOLD)
     if not len(chosen):
         raise InputError(f"{bval}: no volume with b below {B0_THRESHOLD:g}; add one")
     data, affine = read_image(dwi, chosen)
     return data.mean(axis=-1), affine
+
+
+def read_head(dwi: str | Path, bval: str | Path, bvec: str | Path, mask: str | Path) -> Head:
+    """Read a scan as registration needs it; refuses what `read_series` and `read_mask` refuse."""
+    data, affine, bvals, directions = read_series(dwi, bval, bvec)
+    brain, _ = read_mask(mask)
+    if brain.shape != data.shape[:3]:
+        raise InputError(f"{mask}: shape {brain.shape} differs from the scan's {data.shape[:3]}")
+    if not brain.any():
+        raise InputError(f"{mask}: the brain mask is empty; make another one")
+    b0 = bvals < B0_THRESHOLD
+    if not b0.any():
+        raise InputError(f"{bval}: no volume with b below {B0_THRESHOLD:g}; add one")
+    field = orientation_field(data, brain, bvals, directions)
+    return head(data[..., b0].mean(axis=-1), affine, brain, field, axes_of_bvec(affine))
 
 
 def write_table(path: str | Path, **columns: list[str]) -> None:

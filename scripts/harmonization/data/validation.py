@@ -4,6 +4,7 @@ import gzip
 import json
 import zlib
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,101 +13,210 @@ import numpy as np
 from dipy.core.sphere import Sphere
 from dipy.reconst.shm import real_sh_descoteaux
 
-from harmonization.data.bids import read_gradients
+from harmonization.data.bids import (
+    CONVENTIONS,
+    axes_of_bvec,
+    find_convention,
+    read_gradients,
+)
 from harmonization.files import InputError, read_json, sha256
 from harmonization.images.coefficients import LEGACY, coefficient_orders
+from harmonization.images.directions import misread_by_itself, name_of, orientation_field
 from harmonization.images.gradients import B0_THRESHOLD, volumes_of_shell
-from harmonization.plan.scans import FoundScan, choose_subjects, find_raw_scan, find_scan
+from harmonization.images.nifti import as_mask, load_image, shape_of
+from harmonization.plan.scans import (
+    FoundScan,
+    bvec_convention,
+    choose_subjects,
+    find_raw_scan,
+    find_scan,
+)
 from harmonization.plan.sources import SOURCES
 
 SMALLEST_VOXEL, LARGEST_VOXEL = 0.3, 6.0  # mm
 LARGEST_CONDITION = 50.0  # of the harmonics at a shell's directions; 2 if evenly spread
+LARGEST_EMPTY_SHARE = 0.05  # of a mask that may lie where the scan has no signal
 NEGATIVE_SHARE = 1e-3  # of a brain's values that spline interpolation may make negative
 
 
-def validate_dataset(config: dict[str, Any], root: Path) -> list[str]:
+@dataclass(frozen=True)
+class ValidScan:
+    """What the run uses of a scan: its gradients and mask in one form, whatever form they came in.
+
+    Parameters
+    ----------
+    bvals : ndarray, shape (n,)
+        s/mm2.
+    directions : ndarray, shape (n, 3)
+        Unit vectors in world axes; zero without diffusion weighting.
+    affine : ndarray, shape (4, 4)
+        Voxel to world, mm.
+    convention : str
+        How the bvec table was read, one of `bids.CONVENTIONS`.
+    mask : ndarray of uint8, shape (x, y, z), or None
+        1 in the brain where there is signal; None for a raw scan without a mask.
+    sidecar : dict
+    warnings : list of str
+        What is unusual but not wrong.
+    """
+
+    bvals: np.ndarray
+    directions: np.ndarray
+    affine: np.ndarray
+    convention: str
+    mask: np.ndarray | None
+    sidecar: dict[str, Any]
+    warnings: list[str]
+
+
+def validate_dataset(config: dict[str, Any], root: Path) -> tuple[list[str], list[str]]:
     """Check every scan that a run would use, before or after preprocessing.
 
     Parameters
     ----------
     config : dict
-        The run's ``dataset.kind``, ``dataset.subjects``, ``platforms``, ``source``,
-        ``targets``, ``spherical_harmonics``. Scans of kinds ``raw`` and ``openneuro`` are not
-        preprocessed yet and need no mask.
+        The run's ``dataset.kind``, ``dataset.subjects``, ``dataset.bvec_convention``,
+        ``platforms``, ``source``, ``targets``, ``spherical_harmonics``. Scans of kinds ``raw`` and
+        ``openneuro`` are not preprocessed yet and need no mask.
     root : Path
         Folder of the data set.
 
     Returns
     -------
-    list of str
-        One line for each problem: the file, what is wrong with it and what to do.
+    problems, warnings : list of str
+        One line each: the file, what is wrong or unusual and what to do.
     """
-    problems = _problems(_check_description, root)
+    problems, warnings = check_description(root), []
     try:
         subjects = choose_subjects(root, config["dataset"]["subjects"])
     except InputError as error:
-        return [*problems, str(error)]
+        return [*problems, str(error)], warnings
     is_raw = SOURCES[config["dataset"]["kind"]].is_raw
     find = find_raw_scan if is_raw else find_scan
-    seen: dict[str, str] = {}
+    convention = bvec_convention(config["dataset"]["bvec_convention"], root)
+    contents: dict[str, str] = {}
     for subject in subjects:
-        for name in [config["source"], *config["targets"]]:
-            platform = config["platforms"][name]
+        for platform in [config["source"], *config["targets"]]:
             try:
-                scan = find(root, subject, name, platform)
+                scan = find(root, subject, platform, config["platforms"][platform])
+                contents[scan.dwi] = sha256(scan.dwi)
+                valid, found = validate_scan(scan, convention)
             except InputError as error:
                 problems.append(str(error))
                 continue
-            settings = config["spherical_harmonics"]
-            shell = platform.get("shell", settings["shell"])
-            problems += validate_scan(scan, shell, settings["order"])
-            content = sha256(scan.dwi)
-            if content in seen:
-                problems.append(
-                    f"{scan.dwi}: the same file as {seen[content]}; copy the right scan, or tell "
-                    "the two platforms apart"
-                )
-            seen[content] = scan.dwi
+            problems += found
+            if valid is not None:
+                warnings += valid.warnings
+                gradients = valid.bvals, valid.directions
+                problems += gradient_problems(config, platform, vars(scan), *gradients)
+    return problems + duplicates(contents), warnings
+
+
+def validate_reports(
+    config: dict[str, Any], root: Path, reports: list[dict[str, Any]]
+) -> list[str]:
+    """Check what only all scans together, or the settings of the run, can tell.
+
+    Parameters
+    ----------
+    config : dict
+        See `validate_dataset`.
+    root : Path
+        Folder of the data set.
+    reports : list of dict
+        What `validate_scan.py` wrote about each scan.
+
+    Returns
+    -------
+    list of str
+        Problems, see `validate_dataset`.
+    """
+    problems = check_description(root)
+    for report in reports:
+        gradients = (np.array(report[key]) for key in ("bvals", "directions"))
+        problems += gradient_problems(config, report["platform"], report, *gradients)
+    return problems + duplicates({report["dwi"]: report["sha256"] for report in reports})
+
+
+def duplicates(contents: dict[str, str]) -> list[str]:
+    """Problems with series that have the same content, from the checksum of each."""
+    problems, seen = [], {}
+    for path, content in contents.items():
+        other = seen.setdefault(content, path)
+        if other != path:
+            problems.append(
+                f"{path}: the same file as {other}; copy the right scan, or tell the two platforms "
+                "apart"
+            )
     return problems
 
 
-def validate_scan(scan: FoundScan, shell: float, order: int) -> list[str]:
-    """Problems of one scan, see `validate_dataset`."""
-    problems = _problems(_check_sidecar, scan.sidecar) if scan.sidecar else []
-    images = {}
-    for path, dimensions in ((scan.dwi, 4), (scan.mask, 3)):
+def validate_scan(scan: FoundScan, convention: str = "fsl") -> tuple[ValidScan | None, list[str]]:
+    """Check one scan, whatever the run makes of it.
+
+    Parameters
+    ----------
+    scan : FoundScan
+    convention : str
+        Of the bvec table, unless a table in world axes lies beside it.
+
+    Returns
+    -------
+    valid : ValidScan or None
+        None if there are problems.
+    problems : list of str
+        See `validate_dataset`.
+    """
+    problems: list[str] = []
+    warnings: list[str] = []
+
+    def attempt(check: Callable[..., Any], *of: Any) -> Any:
         try:
-            if path:
-                images[dimensions] = _read(Path(path), dimensions)
+            return check(*of)
         except InputError as error:
             problems.append(str(error))
-    gradients = None
-    try:
-        affine = images[4][1] if 4 in images else np.eye(4)
-        gradients = read_gradients(scan.bval, scan.bvec, affine)
-        problems += _gradient_problems(scan, *gradients, shell, order)
-    except InputError as error:
-        problems.append(str(error))
-    if 4 in images and 3 in images:
-        problems += _mask_problems(scan, *images[4], *images[3])
-    if 4 in images and gradients is not None:
-        volumes, entries = images[4][0].shape[3], len(gradients[0])
-        if volumes != entries:
-            problems.append(
-                f"{scan.bval}: {entries} b-values for the {volumes} volumes of "
-                f"{Path(scan.dwi).name}; copy the table that belongs to the scan"
-            )
-        elif not scan.mask:
-            dwi = images[4][0]
-            problems += _signal_problems(scan, dwi, dwi[..., 0] > dwi[..., 0].mean(), gradients[0])
-        elif 3 in images and images[3][0].shape == images[4][0].shape[:3]:
-            problems += _signal_problems(scan, images[4][0], images[3][0] > 0, gradients[0])
-    return problems
+            return None
+
+    sidecar = attempt(_read_sidecar, scan.sidecar) if scan.sidecar else {}
+    series = attempt(_read, Path(scan.dwi), 4)
+    mask = attempt(_read_mask, Path(scan.mask)) if scan.mask else None
+    affine = np.eye(4) if series is None else series[1]
+    if scan.b_table:
+        told = attempt(find_convention, scan.bval, scan.bvec, scan.b_table, affine)
+        convention = told or convention
+    gradients = attempt(read_gradients, scan.bval, scan.bvec, affine, convention)
+    if gradients is not None:
+        problems += _bval_problems(scan, gradients[0])
+    if series is not None and mask is not None:
+        problems += _mask_problems(scan, series, mask)
+    if problems or series is None or gradients is None:
+        return None, problems
+
+    warnings += _without_orientation(scan)
+    dwi, (bvals, directions) = series[0], gradients
+    if dwi.shape[3] != len(bvals):
+        return None, [
+            f"{scan.bval}: {len(bvals)} b-values for the {dwi.shape[3]} volumes of "
+            f"{Path(scan.dwi).name}; copy the table that belongs to the scan"
+        ]
+    brain = mask[0] > 0 if mask else dwi[..., 0] > dwi[..., 0].mean()
+    if mask:
+        signal = has_signal(dwi, bvals)
+        problems += _without_signal(scan, brain, signal, warnings)
+        warnings += _darker_than_outside(scan, dwi, brain)
+        brain &= signal
+    problems += _signal_problems(scan, dwi, brain, bvals)
+    problems += _direction_problems(scan, dwi, brain, affine, gradients, convention)
+    if problems:
+        return None, problems
+    clean = brain.astype(np.uint8) if mask else None
+    return ValidScan(bvals, directions, affine, convention, clean, sidecar, warnings), []
 
 
-def _problems(check: Callable[[Any], None], of: Any) -> list[str]:
+def check_description(root: Path) -> list[str]:
+    """Problems of the data set's description."""
     try:
-        check(of)
+        _check_description(root)
     except InputError as error:
         return [str(error)]
     return []
@@ -122,17 +232,23 @@ def _check_description(root: Path) -> None:
         raise InputError(f"{path}: says nothing of {' and '.join(sorted(missing))}; add it")
 
 
-def _check_sidecar(path: str) -> None:
+def _read_sidecar(path: str) -> dict[str, Any]:
     sidecar = read_json(path)
     if not isinstance(sidecar, dict):
         raise InputError(f"{path}: holds no JSON object; rewrite it")
-    echo_time = sidecar.get("EchoTime")
-    if echo_time is None:
-        return
-    if not isinstance(echo_time, int | float):
-        raise InputError(f"{path}: EchoTime is {json.dumps(echo_time)}, no number; correct it")
+    for key in ("EchoTime", "PartialFourier"):
+        value = sidecar.get(key, 1)
+        if not isinstance(value, int | float):
+            raise InputError(f"{path}: {key} is {json.dumps(value)}, no number; correct it")
+    echo_time = sidecar.get("EchoTime", 1)
     if not 0.01 <= echo_time <= 1:
         raise InputError(f"{path}: EchoTime is {echo_time:g}; BIDS wants seconds: correct it")
+    return sidecar
+
+
+def _read_mask(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    values, affine = _read(path, 3)
+    return as_mask(values, path), affine
 
 
 def _read(path: Path, dimensions: int) -> tuple[np.ndarray, np.ndarray]:
@@ -141,17 +257,14 @@ def _read(path: Path, dimensions: int) -> tuple[np.ndarray, np.ndarray]:
         raise InputError(f"{path}: is empty; copy it again")
     if path.suffix == ".gz":
         _check_gzip(path)
-    try:
-        image = nib.load(path)
-    except (nib.filebasedimages.ImageFileError, nib.spatialimages.HeaderDataError) as error:
-        raise InputError(f"{path}: is no NIfTI image ({error}); convert it again") from None
-    header = image.header
+    image = load_image(path)
+    header, shape = image.header, shape_of(image)
     kind = header.get_data_dtype()
     if kind.kind not in "iuf":
         raise InputError(f"{path}: its values are {kind}, not real numbers; convert it again")
-    if len(image.shape) != dimensions:
+    if len(shape) != dimensions:
         raise InputError(
-            f"{path}: has {len(image.shape)} dimensions {image.shape}, not {dimensions}; "
+            f"{path}: has {len(shape)} dimensions {shape}, not {dimensions}; "
             f"{'give the whole series' if dimensions == 4 else 'give one mask for all volumes'}"
         )
     _check_geometry(path, image)
@@ -161,7 +274,7 @@ def _read(path: Path, dimensions: int) -> tuple[np.ndarray, np.ndarray]:
     if np.isinf(slope):
         raise InputError(f"{path}: its scale factor is {slope}; convert it again")
     try:
-        data = np.asarray(image.dataobj, dtype=np.float32)
+        data = np.asarray(image.dataobj, dtype=np.float32).reshape(shape)
     except (OSError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise InputError(
@@ -211,18 +324,38 @@ def _check_geometry(path: Path, image: nib.Nifti1Image) -> None:
         )
 
 
-def _gradient_problems(
-    scan: FoundScan, bvals: np.ndarray, directions: np.ndarray, shell: float, order: int
-) -> Iterator[str]:
+def _bval_problems(scan: FoundScan, bvals: np.ndarray) -> Iterator[str]:
     if bvals.min() < 0:
         yield f"{scan.bval}: holds a b-value of {bvals.min():g}; b is never negative: correct it"
     if 0 < bvals.max() < B0_THRESHOLD:
         yield f"{scan.bval}: its largest b-value is {bvals.max():g}; give them in s/mm2"
-        return
-    if not (bvals < B0_THRESHOLD).any():
+    elif not (bvals < B0_THRESHOLD).any():
         yield f"{scan.bval}: no volume with b below {B0_THRESHOLD:g}; add the b=0 volumes"
+
+
+def gradient_problems(
+    config: dict[str, Any],
+    platform: str,
+    files: dict[str, Any],
+    bvals: np.ndarray,
+    directions: np.ndarray,
+) -> Iterator[str]:
+    """Problems of a scan's gradients with the shell and order that the run asks for.
+
+    Parameters
+    ----------
+    config : dict
+        See `validate_dataset`.
+    platform : str
+    files : dict
+        Names of the tables ``bval`` and ``bvec``, for messages.
+    bvals, directions : ndarray, shapes (n,) and (n, 3)
+        See `ValidScan`.
+    """
+    settings = config["spherical_harmonics"]
+    shell, order = config["platforms"][platform].get("shell", settings["shell"]), settings["order"]
     try:
-        chosen = volumes_of_shell(bvals, shell, scan.bval)
+        chosen = volumes_of_shell(bvals, shell, files["bval"])
     except InputError as error:
         yield str(error)
         return
@@ -230,7 +363,7 @@ def _gradient_problems(
     distinct = _distinct(directions[chosen])
     if distinct < needed:
         yield (
-            f"{scan.bvec}: {distinct} distinct directions at b={shell:g}, order {order} needs "
+            f"{files['bvec']}: {distinct} distinct directions at b={shell:g}, order {order} needs "
             f"{needed}; lower spherical_harmonics.order or leave out this scan"
         )
         return
@@ -240,8 +373,8 @@ def _gradient_problems(
     )
     if condition > LARGEST_CONDITION:
         yield (
-            f"{scan.bvec}: its directions at b={shell:g} leave part of the sphere out (condition "
-            f"{condition:.0f}); check the table, or lower spherical_harmonics.order"
+            f"{files['bvec']}: its directions at b={shell:g} leave part of the sphere out "
+            f"(condition {condition:.0f}); check the table, or lower spherical_harmonics.order"
         )
 
 
@@ -253,27 +386,79 @@ def _distinct(directions: np.ndarray) -> int:
 
 def _mask_problems(
     scan: FoundScan,
-    dwi: np.ndarray,
-    affine: np.ndarray,
-    mask: np.ndarray,
-    mask_affine: np.ndarray,
+    series: tuple[np.ndarray, np.ndarray],
+    mask: tuple[np.ndarray, np.ndarray],
 ) -> Iterator[str]:
-    if mask.shape != dwi.shape[:3]:
+    (dwi, affine), (brain, mask_affine) = series, mask
+    if brain.shape != dwi.shape[:3]:
         yield (
-            f"{scan.mask}: shape {mask.shape} differs from the scan's {dwi.shape[:3]}; "
+            f"{scan.mask}: shape {brain.shape} differs from the scan's {dwi.shape[:3]}; "
             "resample the mask to the scan"
         )
         return
     if not np.allclose(mask_affine, affine, atol=0.01):
         yield f"{scan.mask}: its affine differs from the scan's; make them equal"
-    if len(np.unique(mask)) > 2 or mask.min() < 0:
-        yield f"{scan.mask}: holds more than two values; give 0 outside the brain and 1 inside"
-    elif not mask.any():
+    if not brain.any():
         yield f"{scan.mask}: the brain mask is empty; make a new one"
-    elif mask.all():
+    elif brain.all():
         yield f"{scan.mask}: the brain mask is full, as if everything were brain; make a new one"
-    elif dwi[..., 0][mask > 0].mean() <= dwi[..., 0][mask == 0].mean():
+
+
+def has_signal(dwi: np.ndarray, bvals: np.ndarray) -> np.ndarray:
+    """Voxels (x, y, z) of bool with any signal, both at b=0 and with diffusion weighting."""
+    b0 = bvals < B0_THRESHOLD
+    return (dwi[..., b0] != 0).any(axis=-1) & (dwi[..., ~b0] != 0).any(axis=-1)
+
+
+def _without_signal(
+    scan: FoundScan, brain: np.ndarray, signal: np.ndarray, warnings: list[str]
+) -> Iterator[str]:
+    """Refuse a mask of which too much has no signal; warn about less."""
+    share = (brain & ~signal).sum() / brain.sum()
+    finding = f"{scan.mask}: {share:.1%} of the brain have no signal in {Path(scan.dwi).name}"
+    if share > LARGEST_EMPTY_SHARE:
+        yield f"{finding}; make a mask that ends where the scan does, or copy the scan again"
+    elif share:
+        warnings.append(f"{finding}; they are not scored")
+
+
+def _without_orientation(scan: FoundScan) -> Iterator[str]:
+    header = load_image(scan.dwi).header
+    if not header["sform_code"] and not header["qform_code"]:
+        yield (
+            f"{scan.dwi}: its header says nothing about orientation (both codes are 0), so left "
+            "and right may be exchanged"
+        )
+
+
+def _darker_than_outside(scan: FoundScan, dwi: np.ndarray, brain: np.ndarray) -> Iterator[str]:
+    """A mask of white matter alone leaves the brighter fluid outside."""
+    if dwi[..., 0][brain].mean() <= dwi[..., 0][~brain].mean():
         yield f"{scan.mask}: the scan is brighter outside it than inside; is it inverted?"
+
+
+def _direction_problems(
+    scan: FoundScan,
+    dwi: np.ndarray,
+    brain: np.ndarray,
+    affine: np.ndarray,
+    gradients: tuple[np.ndarray, np.ndarray],
+    convention: str,
+) -> Iterator[str]:
+    field = orientation_field(dwi, brain, *gradients)
+    if field is None:
+        return
+    reading = misread_by_itself(field, brain, affine, axes_of_bvec(affine, convention))
+    if reading is not None:
+        other = next(name for name in CONVENTIONS if name != convention)
+        yield (
+            f"{scan.bvec}: fibres continue better with {name_of(reading)}; correct the table"
+            + (
+                f", or set dataset.bvec_convention to {other}"
+                if name_of(reading) == "x reversed"
+                else ""
+            )
+        )
 
 
 def _signal_problems(

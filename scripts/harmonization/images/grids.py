@@ -1,8 +1,19 @@
 """Voxel grids in world space: splitting, sampling, and turning directions between them."""
 
+import nibabel as nib
 import numpy as np
 from scipy.linalg import polar
 from scipy.ndimage import map_coordinates
+
+
+def canonical(image: np.ndarray, affine: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Reorder the voxels of an image (x, y, z, ...) to run to the right, the front and the top.
+
+    No value changes, and every voxel keeps its place in the world.
+    """
+    stored = nib.io_orientation(affine)
+    moved = affine @ nib.orientations.inv_ornt_aff(stored, image.shape[:3])
+    return np.ascontiguousarray(nib.apply_orientation(image, stored)), moved
 
 
 def rotate_directions(directions: np.ndarray, transform: np.ndarray) -> np.ndarray:

@@ -7,6 +7,51 @@ import numpy as np
 
 from harmonization.files import InputError, whole_file
 
+# Other programs store quaternions whose length exceeds 1 by more than nibabel's own tolerance.
+QUATERNION_TOLERANCE = 1e-4
+
+
+class _Nifti1Header(nib.Nifti1Header):
+    quaternion_threshold = -QUATERNION_TOLERANCE
+
+
+class _Nifti2Header(nib.Nifti2Header):
+    quaternion_threshold = -QUATERNION_TOLERANCE
+
+
+class _Nifti1Image(nib.Nifti1Image):
+    header_class = _Nifti1Header
+
+
+class _Nifti2Image(nib.Nifti2Image):
+    header_class = _Nifti2Header
+
+
+def load_image(path: str | Path) -> nib.Nifti1Image:
+    """Open a NIfTI image; its values are not read yet.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, not a NIfTI image, or its quaternion is no rotation.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise InputError(f"{path}: no such file")
+    reasons = []
+    for kind in (_Nifti1Image, _Nifti2Image):
+        try:
+            return kind.from_filename(path)
+        except (
+            nib.filebasedimages.ImageFileError,
+            nib.spatialimages.HeaderDataError,
+            EOFError,
+            OSError,
+            ValueError,
+        ) as error:
+            reasons.append(" ".join(str(error).split()))
+    raise InputError(f"{path}: is no NIfTI image ({reasons[0]}); copy or convert it again")
+
 
 def write_image(path: str | Path, data: np.ndarray, affine: np.ndarray) -> None:
     """Write a NIfTI-1 image in millimetres, in the dtype of `data`."""
@@ -16,10 +61,18 @@ def write_image(path: str | Path, data: np.ndarray, affine: np.ndarray) -> None:
         nib.save(image, temporary)
 
 
+def shape_of(image: nib.Nifti1Image) -> tuple[int, ...]:
+    """Shape of an image without trailing dimensions of one beyond the third."""
+    shape = image.shape
+    while len(shape) > 3 and shape[-1] == 1:
+        shape = shape[:-1]
+    return shape
+
+
 def read_image(
     path: str | Path, volumes: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Read a NIfTI image.
+    """Read a NIfTI image; trailing dimensions of one are dropped.
 
     Parameters
     ----------
@@ -38,19 +91,44 @@ def read_image(
     InputError
         If the file is missing, truncated or not a NIfTI image, or holds NaN or infinite values.
     """
-    path = Path(path)
-    if not path.exists():
-        raise InputError(f"{path}: no such file")
+    image = load_image(path)
+    shape = shape_of(image)
     try:
-        image = nib.load(path)
         if volumes is None:
-            data = np.asarray(image.dataobj, dtype=np.float32)
+            data = np.asarray(image.dataobj, dtype=np.float32).reshape(shape)
         else:
-            data = np.stack([np.float32(image.dataobj[..., v]) for v in volumes], axis=-1)
-    except (nib.filebasedimages.ImageFileError, EOFError, OSError, ValueError, IndexError) as error:
+            dropped = (0,) * (len(image.shape) - len(shape))
+            chosen = [image.dataobj[(..., volume, *dropped)] for volume in volumes]
+            data = np.stack([np.float32(volume) for volume in chosen], axis=-1)
+    except (EOFError, OSError, ValueError, IndexError) as error:
         raise InputError(
             f"{path}: cannot be read as NIfTI ({error}); copy or make it again"
         ) from None
     if not np.isfinite(data).all():
         raise InputError(f"{path}: holds NaN or infinite values; repair or leave out this scan")
     return data, image.affine
+
+
+def read_mask(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
+    """Read a mask as 0 and 1 (x, y, z), uint8, and its affine (4, 4); see `as_mask`."""
+    values, affine = read_image(path)
+    return as_mask(values, path), affine
+
+
+def as_mask(values: np.ndarray, path: str | Path) -> np.ndarray:
+    """Make a mask 0 and 1, uint8.
+
+    A mask has two values, such as 0 and 255, or is a probability, which counts from one half.
+
+    Raises
+    ------
+    InputError
+        If it is neither; the message names `path`.
+    """
+    distinct = np.unique(values)
+    if distinct[0] < 0 or (len(distinct) > 2 and distinct[-1] > 1):
+        raise InputError(
+            f"{path}: holds more than two values; give 0 outside the brain and 1 inside, or a "
+            "probability"
+        )
+    return (values > (0 if len(distinct) <= 2 else 0.5)).astype(np.uint8)

@@ -1,20 +1,183 @@
 """Affine registration of a scan to its subject's source scan, and how well it went."""
 
 import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from dipy.align.imaffine import AffineRegistration, MutualInformationMetric
 from dipy.align.transforms import AffineTransform3D, RigidTransform3D, TranslationTransform3D
 from scipy.linalg import polar
+from scipy.optimize import minimize
 from scipy.spatial.transform import Rotation
 
-from harmonization.images.grids import in_view, points_of_mask, sample, transform_points
+from harmonization.images.directions import READINGS, agreement, name_of
+from harmonization.images.grids import (
+    canonical,
+    in_view,
+    points_of_mask,
+    sample,
+    transform_points,
+)
 
 LEVELS = ((3, 2.0, 50), (2, 1.0, 30), (1, 0.0, 15))  # shrinking, smoothing (voxels), iterations
 LARGEST_STRETCH = 0.1  # scanners distort a head by a few percent
 LARGEST_ROTATION = 30.0  # degrees; heads lie straighter in their coils
 SIMILARITY_TOLERANCE = 0.01  # registering already aligned scans may lower similarity a little
+SMALLEST_OVERLAP = 0.7  # of the smaller brain with the other; 0.97 and more between phantom scans
+SMALLEST_COVERAGE = 0.3  # of the source's brain; the rest could not be scored
+SMALLEST_AGREEMENT = 0.5  # of the fibre orientations; 0.97 between phantom scans
 BINS, BRIGHTEST = 32, 0.999
+COARSE_SIZE = 24  # voxels; the search for a mirror image skips every other one along longer edges
+MIRROR_RANGE, MIRROR_STEPS = 20.0, 150  # mm and degrees; evaluations
+
+
+@dataclass(frozen=True)
+class Head:
+    """One scan, as registration sees it; see `head`.
+
+    Parameters
+    ----------
+    image : ndarray, shape (x, y, z)
+        Mean b=0 image.
+    affine : ndarray, shape (4, 4)
+        Voxel to world, mm.
+    brain : ndarray of bool, shape (x, y, z)
+    field : ndarray, shape (x, y, z, 3, 3), or None
+        Fibre orientations, see `directions.orientation_field`; None if the scan shows none.
+    table_axes : ndarray, shape (3, 3)
+        Rotation from the axes of the scan's bvec table to world axes.
+    """
+
+    image: np.ndarray
+    affine: np.ndarray
+    brain: np.ndarray
+    field: np.ndarray | None
+    table_axes: np.ndarray
+
+
+def head(
+    image: np.ndarray,
+    affine: np.ndarray,
+    brain: np.ndarray,
+    field: np.ndarray | None = None,
+    table_axes: np.ndarray | None = None,
+) -> Head:
+    """Make a `Head` whose voxels run the same way in every scan, however they are stored.
+
+    An optimiser ends elsewhere if voxels come in another order, by up to a millimetre.
+    """
+    reordered, moved = canonical(image, affine)
+    return Head(
+        reordered,
+        moved,
+        canonical(brain > 0, affine)[0],
+        None if field is None else canonical(field, affine)[0],
+        np.eye(3) if table_axes is None else table_axes,
+    )
+
+
+def centre(scan: Head) -> np.ndarray:
+    """Centre of a brain (3,), world mm."""
+    return points_of_mask(scan.brain, scan.affine).mean(axis=0)
+
+
+def register_heads(
+    fixed: Head, moving: Head, model: str, program: Callable[..., np.ndarray]
+) -> np.ndarray:
+    """Register two scans of one head, even if their headers place it far apart.
+
+    Parameters
+    ----------
+    fixed, moving : Head
+    model : {'rigid', 'affine'}
+    program : callable
+        `register` or another function with its first five parameters.
+
+    Returns
+    -------
+    ndarray, shape (4, 4)
+        World of `fixed` to world of `moving`, mm.
+    """
+    shift = np.eye(4)
+    if overlaps(fixed, moving, shift)[0] < SMALLEST_OVERLAP:
+        shift[:3, 3] = centre(moving) - centre(fixed)
+    nearby = np.linalg.inv(shift) @ moving.affine
+    return shift @ program(fixed.image, fixed.affine, moving.image, nearby, model)
+
+
+def overlaps(fixed: Head, moving: Head, transform: np.ndarray) -> tuple[float, float]:
+    """Volume that two brains share, as a share of the smaller brain and of the fixed one."""
+    points = transform_points(transform, points_of_mask(fixed.brain, fixed.affine))
+    seen = in_view(moving.brain.shape, moving.affine, points)
+    both = sample(moving.brain.astype(np.uint8), moving.affine, points[seen], order=0).sum()
+    voxels = [abs(np.linalg.det(scan.affine[:3, :3])) for scan in (fixed, moving)]
+    volumes = [
+        scan.brain.sum() * voxel for scan, voxel in zip((fixed, moving), voxels, strict=True)
+    ]
+    shared = both * voxels[0]
+    return float(min(shared / min(volumes), 1)), float(shared / volumes[0])
+
+
+def mirror_similarity(fixed: Head, moving: Head) -> float:
+    """Similarity that the mirror image of the moving scan reaches, left and right exchanged.
+
+    The search starts with the brains' centres aligned, on a coarse grid. Where few voxels of the
+    fixed brain are in view they may look alike by chance, so they count by their share.
+    """
+    reflection = np.diag([-1.0, 1.0, 1.0, 1.0])
+    reflection[0, 3] = 2 * centre(moving)[0]
+    mirrored = reflection @ moving.affine
+    every = tuple(2 if size >= COARSE_SIZE else 1 for size in fixed.image.shape)
+    coarse = tuple(slice(None, None, step) for step in every)
+    image, affine = fixed.image[coarse], fixed.affine @ np.diag([*every, 1.0])
+    brain = points_of_mask(fixed.brain[coarse], affine)
+    middle, there = centre(fixed), centre(moving)
+
+    def moved(pose: np.ndarray) -> np.ndarray:
+        transform = np.eye(4)
+        transform[:3, :3] = Rotation.from_rotvec(np.radians(pose[3:])).as_matrix()
+        transform[:3, 3] = there + pose[:3] - transform[:3, :3] @ middle
+        return transform
+
+    def dissimilarity(pose: np.ndarray) -> float:
+        transform = moved(pose)
+        seen = in_view(moving.image.shape, mirrored, transform_points(transform, brain)).mean()
+        alike = similarity(image, affine, moving.image, mirrored, transform)
+        return float((1 - alike) * seen)
+
+    found = minimize(
+        dissimilarity,
+        np.zeros(6),
+        method="Powell",
+        bounds=[(-MIRROR_RANGE, MIRROR_RANGE)] * 6,  # mm, then degrees
+        options={"maxfev": MIRROR_STEPS, "xtol": 0.1, "ftol": 1e-3},
+    )
+    return 1 - float(found.fun)
+
+
+def fibre_agreement(fixed: Head, moving: Head, transform: np.ndarray) -> np.ndarray | None:
+    """Correlation of the fibre orientations of two brains under each of `READINGS`, (24,).
+
+    None if one of the scans shows no orientations, or the brains do not meet.
+    """
+    if fixed.field is None or moving.field is None:
+        return None
+    points = transform_points(transform, points_of_mask(fixed.brain, fixed.affine))
+    seen = in_view(moving.brain.shape, moving.affine, points)
+    seen[seen] = sample(moving.brain.astype(np.uint8), moving.affine, points[seen], 0) > 0
+    if seen.sum() < 2:
+        return None
+    there = points[seen]
+    field = np.empty((len(there), 3, 3))
+    for i in range(3):
+        for j in range(i, 3):
+            field[:, i, j] = sample(moving.field[..., i, j], moving.affine, there, 1)
+            field[:, j, i] = field[:, i, j]
+    rotation, _ = polar(transform[:3, :3])
+    # The transform turns the fixed scan's world into the moving one's.
+    turned = rotation.T @ field @ rotation
+    return agreement(fixed.field[fixed.brain][seen], turned, rotation.T @ moving.table_axes)
 
 
 def similarity(
@@ -62,43 +225,72 @@ def rotation_of(transform: np.ndarray) -> float:
     return float(np.degrees(Rotation.from_matrix(rotation).magnitude()))
 
 
-def assess(
-    fixed: np.ndarray,
-    fixed_affine: np.ndarray,
-    moving: np.ndarray,
-    moving_affine: np.ndarray,
-    transform: np.ndarray,
-) -> dict[str, float]:
-    """Measure what a registration did; the arguments are those of `similarity`.
+def assess(fixed: Head, moving: Head, transform: np.ndarray) -> dict[str, float | str | None]:
+    """Measure what a registration did.
+
+    Parameters
+    ----------
+    fixed, moving : Head
+    transform : ndarray, shape (4, 4)
+        World of `fixed` to world of `moving`.
 
     Returns
     -------
     dict
-        ``similarity_before`` and ``similarity_after``; ``shift`` of the fixed image's centre, mm;
-        ``rotation``, degrees; ``stretch``, the largest change of length in any direction (0.03 is
-        3 %).
+        ``similarity_before`` and ``similarity_after``; ``similarity_mirrored``, see
+        `mirror_similarity`; ``shift`` of the fixed image's centre, mm; ``rotation``, degrees;
+        ``stretch``, the largest change of length in any direction (0.03 is 3 %); ``overlap`` and
+        ``coverage``, see `overlaps`; ``agreement`` of the fibre orientations and, if another
+        reading of the moving scan's bvec table fits better, which ``change`` that is. Both are None
+        if a scan shows no orientations.
     """
-    images = fixed, fixed_affine, moving, moving_affine
-    centre = fixed_affine @ [*((np.array(fixed.shape) - 1) / 2), 1]
+    images = fixed.image, fixed.affine, moving.image, moving.affine
+    middle = fixed.affine @ [*((np.array(fixed.image.shape) - 1) / 2), 1]
     lengths = np.linalg.svd(transform[:3, :3], compute_uv=False)
+    overlap, coverage = overlaps(fixed, moving, transform)
+    fits = fibre_agreement(fixed, moving, transform)
+    best = 0 if fits is None else int(fits.argmax())
     return {
         "similarity_before": similarity(*images, np.eye(4)),
         "similarity_after": similarity(*images, transform),
-        "shift": float(np.linalg.norm((transform @ centre - centre)[:3])),
+        "similarity_mirrored": mirror_similarity(fixed, moving),
+        "shift": float(np.linalg.norm((transform @ middle - middle)[:3])),
         "rotation": rotation_of(transform),
         "stretch": float(np.abs(lengths - 1).max()),
+        "overlap": overlap,
+        "coverage": coverage,
+        "agreement": None if fits is None else float(fits[0]),
+        "change": name_of(READINGS[best]) if best else None,
     }
 
 
-def implausible(quality: dict[str, float]) -> str | None:
+def implausible(quality: dict[str, float | str | None]) -> str | None:
     """Reason why `quality`, from `assess`, is impossible for two scans of one head, or None."""
     if quality["stretch"] > LARGEST_STRETCH:
         return f"stretches the head by {quality['stretch']:.0%}"
     if quality["rotation"] > LARGEST_ROTATION:
         return f"turns the head by {quality['rotation']:.0f} degrees"
+    if quality["overlap"] < SMALLEST_OVERLAP:
+        return f"brings only {quality['overlap']:.0%} of the smaller brain onto the other"
+    if quality["coverage"] < SMALLEST_COVERAGE:
+        return f"leaves all but {quality['coverage']:.0%} of the source's brain without a target"
     before, after = quality["similarity_before"], quality["similarity_after"]
     if after < before - SIMILARITY_TOLERANCE:
         return f"makes the scans less alike (similarity {before:.3f} before, {after:.3f} after)"
+    if quality["similarity_mirrored"] > after:
+        return (
+            f"is less alike (similarity {after:.3f}) than the scan's mirror image "
+            f"({quality['similarity_mirrored']:.3f}): left and right are exchanged"
+        )
+    if quality["agreement"] is None:
+        return None
+    if quality["change"]:
+        return (
+            f"shows other fibre directions than the source (correlation "
+            f"{quality['agreement']:.2f}): they fit with {quality['change']} in one bvec table"
+        )
+    if quality["agreement"] < SMALLEST_AGREEMENT:
+        return f"shows other fibre directions (correlation {quality['agreement']:.2f})"
     return None
 
 

@@ -56,7 +56,7 @@ def coefficients_on_grid(
     """Fit spherical harmonics to a scan on a grid, or on the split of its voxels into r^3.
 
     The scan is sampled once. Coefficients are fitted wherever its field of view reaches the grid's
-    brain. The mask that is returned says where the scan has brain too.
+    brain. The mask that is returned says where the scan has brain, and signal, too.
 
     Parameters
     ----------
@@ -88,6 +88,11 @@ def coefficients_on_grid(
     mask : ndarray of uint8, shape (i r, j r, k r)
     affine : ndarray, shape (4, 4)
         Voxel to world of both.
+
+    Raises
+    ------
+    InputError
+        If the two brains do not meet, or the order needs more directions.
     """
     _, fine_affine = split_grid(grid_mask.shape, grid_affine, scale)
     brain = split_mask(grid_mask, scale)
@@ -96,12 +101,21 @@ def coefficients_on_grid(
     seen = in_view(dwi.shape, affine, points)
     in_brain = seen & (sample(scan_mask, affine, points, order=1) > 0.5)
 
+    if not in_brain.any():
+        raise InputError(
+            "its brain does not meet the source's; look at both and their registration"
+        )
+
     # On the scan's own grid the points are voxel centres: there is nothing to interpolate.
     order = SPLINES["nearest" if transform is None else interpolation]
     b0 = bvals < B0_THRESHOLD
     used = b0 | shell
     values = np.stack(
         [sample(dwi[..., v], affine, points[seen], order) for v in np.flatnonzero(used)], 1
+    )
+    # Without any signal nothing was measured, whatever the mask says.
+    in_brain[seen] &= (values[:, b0[used]] != 0).any(axis=1) & (values[:, ~b0[used]] != 0).any(
+        axis=1
     )
     turned = rotate_directions(directions, to_scan)
     coefficients = fit_coefficients(

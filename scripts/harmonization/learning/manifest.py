@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from harmonization.files import InputError, read_json, sha256
-from harmonization.images.nifti import read_image
+from harmonization.images.nifti import read_image, read_mask
 from harmonization.learning.lattice import Lattice
 
 
@@ -152,7 +152,7 @@ def counted_patches(
     InputError
         If none counts.
     """
-    images = {target: read_image(path)[0] for target, path in masks.items()}
+    images = {target: read_mask(path)[0] for target, path in masks.items()}
     counted = lattice.counted(list(images.values()), [scales[target] for target in images])
     if not len(counted):
         raise InputError(
@@ -174,7 +174,7 @@ def normalisation(images: list[dict[str, Path]]) -> dict[str, list[float]]:
     voxels = []
     for roles in images:
         coefficients, _ = read_image(roles["sh"])
-        mask, _ = read_image(roles["mask"])
+        mask, _ = read_mask(roles["mask"])
         voxels.append(coefficients[mask > 0])
     values = np.concatenate(voxels)
     mean, std = values.mean(axis=0, dtype=float), values.std(axis=0, dtype=float)

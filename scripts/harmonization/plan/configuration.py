@@ -34,8 +34,9 @@ def check_settings(settings: Settings, schema: Settings, name: str) -> Settings:
     Returns
     -------
     dict
-        The settings, with strings such as '7' or '5e-4' turned into numbers: Snakemake makes
-        strings of all numbers within ``--config``, and YAML of some.
+        The settings, with strings such as '7' or '5e-4' turned into numbers, and numbers into
+        labels where the schema wants labels: Snakemake makes strings of all numbers within
+        ``--config``, and YAML of some; YAML makes numbers of labels such as 7.
 
     Raises
     ------
@@ -72,9 +73,16 @@ def _typed(value: Any, schema: Any, root: Settings) -> Any:
         for alternative in schema.get("oneOf", []):
             known |= alternative.get("properties", {})
         other = schema.get("additionalProperties")
-        return {key: _typed(item, known.get(key, other), root) for key, item in value.items()}
+        named = schema.get("propertyNames") == {"type": "string"}
+        return {
+            str(key) if named else key: _typed(item, known.get(key, other), root)
+            for key, item in value.items()
+        }
     if isinstance(value, list):
-        return [_typed(item, schema.get("items"), root) for item in value]
+        lists = [part for part in (schema, *schema.get("oneOf", [])) if "items" in part]
+        return [_typed(item, lists[0]["items"] if lists else None, root) for item in value]
+    if type(value) is int and schema.get("type") == "string":
+        return str(value)
     if isinstance(value, str) and schema.get("type") != "string":
         with suppress(json.JSONDecodeError):
             return json.loads(value)
@@ -94,12 +102,18 @@ def _describe(error: ValidationError) -> Iterator[str]:
             alternatives.setdefault(nested.schema_path[0], []).append(nested)
         for nested in min(alternatives.values(), key=lambda e: (_ruled_out(e), len(e))):
             yield from _describe(nested)
+    elif error.validator == "type" and error.validator_value == "string":
+        yield f"{where}: YAML reads {error.instance!r}, not text; put it in quotes"
     else:
         yield f"{where}: {error.message}"
 
 
 def _ruled_out(errors: list[ValidationError]) -> bool:
-    return any(error.validator in ("type", "const", "enum") for error in errors)
+    return any(
+        error.validator in ("const", "enum")
+        or (error.validator == "type" and not error.relative_path)
+        for error in errors
+    )
 
 
 def suggest(word: str, known: list[str]) -> str:
@@ -184,6 +198,24 @@ def _check_source(config: Settings) -> None:
             f"configuration: spherical_harmonics.shell: {config['spherical_harmonics']['shell']} "
             f"is not among dataset.shells {dataset['shells']}"
         )
+
+
+def with_own_platforms(config: Settings, given: Settings) -> Settings:
+    """Platforms that a run of one's own gives, in place of the phantom's.
+
+    Snakemake merges configurations key by key, which would leave platforms that do not exist, and
+    keys of the phantom's in those of the same name.
+
+    Parameters
+    ----------
+    config : dict
+        The merged configuration, unchecked.
+    given : dict
+        What the user gives besides config/config.yaml.
+    """
+    dataset, platforms = config.get("dataset"), given.get("platforms")
+    phantom = not isinstance(dataset, dict) or dataset.get("kind") == "phantom"
+    return config if phantom or not platforms else {**config, "platforms": platforms}
 
 
 def merge(settings: Settings, changes: Settings) -> Settings:

@@ -2,6 +2,14 @@
 
 from pathlib import Path
 
+VALID_ENDS = {
+    "bval": ".bval",
+    "bvec": ".bvec",
+    "mask": "_mask.nii.gz",
+    "sidecar": ".json",
+    "report": "_report.json",
+}
+
 
 class RunPaths:
     """Path patterns of one run, with Snakemake's wildcards in braces.
@@ -19,7 +27,6 @@ class RunPaths:
         self.config = f"{results}/config.yaml"
 
         self.validation = f"{results}/validation.txt"
-        self.raw_validation = f"{results}/validation_raw.txt"
         self.bids = f"{results}/bids"
         self.dataset_description = f"{self.bids}/dataset_description.json"
         self.participants = f"{self.bids}/participants.tsv"
@@ -27,6 +34,7 @@ class RunPaths:
         self.atlas = f"{results}/phantom/atlas.npz"
 
         on_grid = "sub-{subject}_platform-{platform}"
+        self._valid = f"{results}/validated/{{stage}}{on_grid}"
         self._steps = f"{results}/preprocessing/{{step}}/{on_grid}"
         self.cropped = f"{results}/cropped/{on_grid}.nii.gz"
         self.cropped_mask = f"{results}/cropped/{on_grid}_mask.nii.gz"
@@ -53,6 +61,11 @@ class RunPaths:
         self.metrics = f"{results}/metrics.csv"
         self.table = f"{results}/tables/{{table}}.{{format}}"
         self.figure = f"{results}/figures/{{figure}}.{{format}}"
+
+    def valid(self, role: str, stage: str = "") -> str:
+        """File that the validation of a scan writes; `stage` is ``raw`` before preprocessing."""
+        stage = f"{stage}/" if stage else ""
+        return self._valid.replace("{stage}", stage) + VALID_ENDS[role]
 
     def step(self, name: str, end: str = "nii") -> str:
         """Result of one preprocessing step on a raw scan."""

@@ -1,11 +1,12 @@
 """The plan of a run: its scans, models, predictions and scores, and their files."""
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harmonization.files import InputError
+from harmonization.files import InputError, sha256
 from harmonization.plan.configuration import Settings, check_run
 from harmonization.plan.folds import parts_of_fold
 from harmonization.plan.methods import modules_of, read_methods
@@ -14,6 +15,7 @@ from harmonization.plan.paths import BidsScan, RunPaths
 from harmonization.plan.phantom import check_phantom, read_parameters
 from harmonization.plan.scans import (
     FoundScan,
+    bvec_convention,
     choose_subjects,
     find_raw_scan,
     find_scan,
@@ -24,6 +26,7 @@ from harmonization.plan.version import code_version, refuse_code_in_packages
 
 PREPROCESSING_STEPS = ("denoising", "ringing", "motion")
 ALL_TARGETS = "all"  # target of a model that predicts every target
+SMALL_FILE = 1_000_000  # bytes; a smaller file is known by its content, a larger one by its date
 
 
 @dataclass(frozen=True)
@@ -142,12 +145,8 @@ class Plan:
         """Files of a scan in the user's data, by role."""
         return self._found[subject, platform]
 
-    def original_scan(
-        self, subject: str, platform: str, scan: str = "scan"
-    ) -> FoundScan | BidsScan:
-        """Files of a scan at its acquired resolution."""
-        if self.kind == "bids":
-            return FoundScan(**{"sidecar": None, **self.found(subject, platform)})
+    def imported_scan(self, subject: str, platform: str, scan: str = "scan") -> BidsScan:
+        """Files of a scan in the data set that the workflow makes or imports."""
         return BidsScan(
             self.paths.bids,
             subject,
@@ -156,6 +155,25 @@ class Plan:
             run="2" if scan == "rescan" else "1",
             truth=scan == "truth",
         )
+
+    def given_scan(self, subject: str, platform: str) -> dict[str, str]:
+        """Files of a scan before its validation, by role."""
+        if self.kind == "bids":
+            return self.found(subject, platform)
+        scan = self.imported_scan(subject, platform)
+        return {**scan.series, "mask": scan.mask}
+
+    def original_scan(
+        self, subject: str, platform: str, scan: str = "scan"
+    ) -> FoundScan | BidsScan:
+        """Files of a scan at its acquired resolution, validated unless it is simulated."""
+        if self.data_source.simulated:
+            return self.imported_scan(subject, platform, scan)
+        valid = {
+            role: self.paths.valid(role).format(subject=subject, platform=platform)
+            for role in ("bval", "bvec", "mask", "sidecar")
+        }
+        return FoundScan(dwi=self.given_scan(subject, platform)["dwi"], **valid)
 
     def scan(self, subject: str, platform: str, scan: str = "scan") -> FoundScan | BidsScan:
         """Files of a scan at the resolution that the run uses."""
@@ -177,42 +195,80 @@ class Plan:
             return self.found(subject, platform)["dwi"]
         return self.paths.step(done[-1]).format(subject=subject, platform=platform)
 
-    def gradients(self, kind: str, subject: str, platform: str) -> str:
+    def gradients(self, kind: str) -> str:
         """Gradient table of a preprocessed scan; motion correction rotates its directions."""
         if "motion" not in self.steps:
-            return self.found(subject, platform)[kind]
-        return self.paths.step("motion", kind).format(subject=subject, platform=platform)
+            return self.paths.valid(kind, "raw")
+        return self.paths.step("motion", kind)
 
-    def scans_to_validate(self) -> list[str]:
-        """All files of the scans that the run uses, and an imported data set's description."""
-        scans = [self.original_scan(s, p) for s in self.subjects for p in self.used_platforms]
-        if self.kind == "bids":
-            return [file for scan in scans for file in vars(scan).values() if file]
-        files = [file for scan in scans for file in [*scan.series.values(), scan.mask]]
-        return [self.paths.dataset_description, *files]
+    # --- Validation
 
-    def raw_scans_to_validate(self) -> list[str]:
-        """All files of the raw scans that the run uses, and their data set's description."""
-        files = [
-            file
+    def validated(self, stage: str = "") -> dict[str, str]:
+        """Files that the validation of a scan writes, by role; `stage` as in `RunPaths.valid`."""
+        roles = ["bval", "bvec", "sidecar", "report"]
+        if stage != "raw" or not self.config["preprocessing"]["mask"]:
+            roles.append("mask")
+        return {f"valid_{role}": self.paths.valid(role, stage) for role in roles}
+
+    def reports(self) -> list[str]:
+        """Reports on all scans that the run uses, as they come in."""
+        pattern = self.paths.valid("report", "raw" if self.data_source.is_raw else "")
+        return [
+            pattern.format(subject=subject, platform=platform)
             for subject in self.subjects
             for platform in self.used_platforms
-            for role, file in self.found(subject, platform).items()
-            if role != "mask"
         ]
-        return [f"{self.data}/{Path(self.paths.dataset_description).name}", *files]
 
-    def validation_settings(self, raw: bool) -> Settings:
-        """What the validation of a data set needs to know about the run."""
+    def description(self) -> list[str]:
+        """The description of the data set; one's own may lack it, which its validation finds."""
+        if self.kind == "mushac":
+            return [self.paths.dataset_description]
+        path = self.data / Path(self.paths.dataset_description).name
+        return [str(path)] if self.kind == "openneuro" or path.exists() else []
+
+    def data_set(self) -> list[str]:
+        """What a run makes of the whole data set: its description, and that nothing is wrong."""
+        files = [] if self.kind == "bids" else [self.paths.dataset_description]
+        return files if self.data_source.simulated else [*files, self.paths.validation]
+
+    def convention(self, stage: str = "") -> str:
+        """Convention of the bvec tables of the scans that come in."""
+        imported = self.data_source.rules and stage != "raw"
+        declared = self.config["dataset"]["bvec_convention"]
+        return "fsl" if imported else bvec_convention(declared, self.data)
+
+    def contents(self, files: Iterable[str]) -> dict[str, str | list[int]]:
+        """What tells the user's files from others in their place, by name.
+
+        Snakemake goes by dates, and would miss a file that an older one has replaced.
+        """
+        known: dict[str, str | list[int]] = {}
+        for file in filter(os.path.isfile, files):
+            status = Path(file).stat()
+            small = status.st_size < SMALL_FILE
+            known[file] = sha256(file) if small else [status.st_size, status.st_mtime_ns]
+        return known
+
+    def contents_of_scan(self, subject: str, platform: str) -> dict[str, str | list[int]]:
+        """See `contents`; of downloaded scans nothing, as they are checked when they come."""
+        downloaded = self.kind == "openneuro"
+        return self.contents([] if downloaded else self.found(subject, platform).values())
+
+    def contents_of_description(self) -> dict[str, str | list[int]]:
+        """See `contents`; nothing if the workflow makes or downloads the description."""
+        given = self.kind in ("bids", "raw")
+        return self.contents(self.description() if given else [])
+
+    def validation_settings(self) -> Settings:
+        """What the validation of the data set needs to know about the run."""
         harmonics = self.config["spherical_harmonics"]
-        imported = self.data_source.is_raw and not raw
         return {
             "dataset": {
-                "kind": "bids" if imported else self.kind,
+                "kind": self.kind,
                 "root": str(self.data),
                 "subjects": self.config["dataset"]["subjects"],
             },
-            "platforms": self.raw_platforms if raw else self.platforms,
+            "platforms": self.raw_platforms,
             "source": self.source,
             "targets": self.targets,
             "spherical_harmonics": {key: harmonics[key] for key in ("shell", "order")},
@@ -224,8 +280,9 @@ class Plan:
         """Registered scans as (subject, platform, scan), of one subject or of all."""
         scans = [(person, target, "scan") for person in self.subjects for target in self.targets]
         if "rescan" in [method.scan for method in self.methods.values()]:
-            tested = [person for fold in self.folds for person in self.parts(fold)["test"]]
-            scans += [(person, target, "rescan") for person in tested for target in self.targets]
+            scans += [
+                (person, target, "rescan") for person in self.tested() for target in self.targets
+            ]
         return [scan for scan in scans if subject in (None, scan[0])]
 
     def of_registered(self, pattern: str, subject: str | None = None) -> list[str]:
@@ -234,6 +291,11 @@ class Plan:
             pattern.format(subject=person, platform=platform, scan=scan)
             for person, platform, scan in self.registered_scans(subject)
         ]
+
+    def to_register(self, subject: str, platform: str, scan: str) -> list[str]:
+        """Files of a scan that its registration reads: series, b-values, b-vectors and mask."""
+        files = self.scan(subject, platform, scan)
+        return [files.dwi, files.bval, files.bvec, files.mask]
 
     def scan_to_fit(self, subject: str, platform: str, scan: str) -> dict[str, str]:
         """Files of a scan, the source's mask that defines the grid, and the scan's transform."""
@@ -270,6 +332,10 @@ class Plan:
         """Subjects of each part of a fold."""
         validation_subjects = self.config["cross_validation"]["validation_subjects"]
         return parts_of_fold(self.subjects, int(fold), validation_subjects)
+
+    def tested(self) -> list[str]:
+        """Test subjects of all folds."""
+        return [person for fold in self.folds for person in self.parts(fold)["test"]]
 
     def training_images(self, fold: int | str) -> list[str]:
         """Images of a fold's training and validation subjects, and none of its test subject."""

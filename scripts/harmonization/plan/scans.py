@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harmonization.files import InputError
+from harmonization.files import InputError, read_json, unfetched
 
 # Keys of a platform in the configuration, and the BIDS entities that they select.
 ENTITIES = {
@@ -17,18 +17,49 @@ ENTITIES = {
     "run": "run",
     "description": "desc",
 }
+# The order of entities in the name of a file.
+ORDER = ("ses", "acq", "ce", "rec", "dir", "run", "echo", "part", "chunk", "space", "res", "desc")
 IMAGES = (".nii.gz", ".nii")
+# Tools whose bvec tables refer to the voxel axes as they are, which FSL's convention reverses.
+ALONG_IMAGE_AXES = ("qsiprep", "qsirecon")
 
 
 @dataclass(frozen=True)
 class FoundScan:
-    """Files of one scan; the sidecar is optional, and a raw scan has no mask."""
+    """Files of one scan; a raw scan has no mask, the sidecar and the `b_table` are optional.
+
+    The `b_table` (``.b``, as MRtrix and QSIPrep write it) holds the gradients in world axes.
+    """
 
     dwi: str
     bval: str
     bvec: str
-    mask: str | None
-    sidecar: str | None
+    mask: str | None = None
+    sidecar: str | None = None
+    b_table: str | None = None
+
+
+def bvec_convention(declared: str, root: Path) -> str:
+    """Convention of a data set's bvec tables: the declared one or, if ``auto``, its maker's.
+
+    Parameters
+    ----------
+    declared : {'auto', 'fsl', 'image'}
+    root : Path
+        Root of the data set, whose description may name what generated it.
+
+    Returns
+    -------
+    {'fsl', 'image'}
+    """
+    if declared != "auto":
+        return declared
+    try:
+        makers = read_json(root / "dataset_description.json")["GeneratedBy"]
+        names = " ".join(str(maker["Name"]).lower() for maker in makers)
+    except (InputError, OSError, LookupError, TypeError):
+        return "fsl"
+    return "image" if any(tool in names for tool in ALONG_IMAGE_AXES) else "fsl"
 
 
 def choose_subjects(root: Path, wanted: int | list[str], prefix: str = "sub-") -> list[str]:
@@ -60,8 +91,11 @@ def choose_subjects(root: Path, wanted: int | list[str], prefix: str = "sub-") -
             )
         return subjects[:wanted]
     if unknown := [subject for subject in wanted if subject not in subjects]:
+        zeros = [label for label in subjects if label.lstrip("0") == unknown[0].lstrip("0")]
+        quoted = f" ('{zeros[0]}' in quotes, or YAML reads a number)" if zeros else ""
         raise InputError(
             f"{root}/{prefix}{unknown[0]}: no such folder; copy it or change dataset.subjects"
+            f"{quoted}"
         )
     return wanted
 
@@ -78,8 +112,9 @@ def find_scan(root: Path, subject: str, name: str, platform: dict[str, Any]) -> 
     name : str
         Name of the platform, for messages.
     platform : dict
-        Configuration of the platform: the values of `ENTITIES` that its files have. An entity that
-        is left out may have any value, as long as only one scan fits.
+        Configuration of the platform: the values of `ENTITIES` that its files have, and of others
+        under ``entities``. An entity that is left out may have any value, as long as only one scan
+        fits.
 
     Raises
     ------
@@ -93,18 +128,18 @@ def find_scan(root: Path, subject: str, name: str, platform: dict[str, Any]) -> 
         raise InputError(f"{scan}: has no brain mask (..._desc-brain_mask.nii.gz); make one")
     if len(masks) > 1:
         raise InputError(f"{masks[0]}: {masks[1].name} is a mask of the same scan; keep one")
-    return FoundScan(**_with_companions(scan), mask=str(masks[0]))
+    return _fetched(FoundScan(**_with_companions(scan), mask=str(masks[0])))
 
 
 def find_raw_scan(root: Path, subject: str, name: str, platform: dict[str, Any]) -> FoundScan:
     """Find a scan that is not preprocessed yet and needs no mask; see `find_scan`."""
     scan, _ = _find_series(root, subject, name, platform)
-    return FoundScan(**_with_companions(scan), mask=None)
+    return _fetched(FoundScan(**_with_companions(scan)))
 
 
 def raw_scan(subject: str, platform: dict[str, Any]) -> dict[str, str]:
     """Paths that a scan must have within a raw data set, by role; the files need not exist."""
-    labels = [f"{ENTITIES[key]}-{platform[key]}" for key in ENTITIES if key in platform]
+    labels = [f"{entity}-{value}" for entity, value in _wanted(platform).items()]
     stem = "_".join([f"sub-{subject}", *labels])
     folder = f"sub-{subject}/ses-{platform['session']}/dwi"
     ends = {"dwi": "nii.gz", "bval": "bval", "bvec": "bvec", "sidecar": "json"}
@@ -115,9 +150,11 @@ def _find_series(
     root: Path, subject: str, name: str, platform: dict[str, Any]
 ) -> tuple[Path, list[Path]]:
     """The one series that fits, and all files in the subject's ``dwi`` folders."""
-    wanted = {ENTITIES[key]: platform[key] for key in ENTITIES if key in platform}
+    wanted = _wanted(platform)
     folder = root / f"sub-{subject}"
-    files = sorted(p for p in folder.rglob("*") if p.parent.name == "dwi" and p.is_file())
+    # Unlike rglob, these patterns follow links to folders.
+    inside = (path for pattern in ("dwi/*", "ses-*/dwi/*") for path in folder.glob(pattern))
+    files = sorted(path for path in inside if path.is_file() or path.is_symlink())
     asked = " ".join(f"{entity}-{value}" for entity, value in wanted.items()) or "any entities"
     scans = [p for p in _with_suffix(files, "dwi") if wanted.items() <= entities_of(p).items()]
     if not scans:
@@ -133,13 +170,33 @@ def _find_series(
     return scans[0], files
 
 
+def _wanted(platform: dict[str, Any]) -> dict[str, str]:
+    """Entities that a platform's files have, in the order of their names."""
+    named = {ENTITIES[key]: platform[key] for key in ENTITIES if key in platform}
+    named |= platform.get("entities", {})
+    return dict(sorted(named.items(), key=lambda item: ORDER.index(item[0])))
+
+
 def _with_companions(scan: Path) -> dict[str, str | None]:
-    sidecar = scan.with_name(_stem(scan) + ".json")
+    optional = {"sidecar": ".json", "b_table": ".b"}
+    beside = {role: scan.with_name(_stem(scan) + end) for role, end in optional.items()}
     return {
         "dwi": str(scan),
         **{kind: _companion(scan, kind) for kind in ("bval", "bvec")},
-        "sidecar": str(sidecar) if sidecar.exists() else None,
+        **{role: str(path) for role, path in beside.items() if _present(path)},
     }
+
+
+def _present(path: Path) -> bool:
+    return path.exists() or path.is_symlink()
+
+
+def _fetched(scan: FoundScan) -> FoundScan:
+    """Refuse a scan whose content is elsewhere."""
+    for path in vars(scan).values():
+        if path and unfetched(path):
+            raise InputError(f"{path}: a link without content; fetch it with 'datalad get'")
+    return scan
 
 
 def entities_of(path: Path) -> dict[str, str]:
@@ -163,7 +220,7 @@ def _with_suffix(files: list[Path], suffix: str) -> list[Path]:
 def _companion(scan: Path, kind: str) -> str:
     """Gradient table of a scan: ``.bval`` or, from some tools, ``.bvals``."""
     candidates = [scan.with_name(f"{_stem(scan)}.{end}") for end in (kind, f"{kind}s")]
-    found = [p for p in candidates if p.exists()]
+    found = [p for p in candidates if _present(p)]
     if not found:
         raise InputError(f"{candidates[0]}: no such file, nor .{kind}s; copy it beside the scan")
     if len(found) > 1:

@@ -78,7 +78,7 @@ def platforms_as_bids(platforms: dict[str, Any]) -> dict[str, Any]:
                 f"configuration: platforms.{name}: differs from '{other}' of the same session in "
                 "no letter or digit; rename it"
             )
-        only_raw = ("direction", "run", "description")
+        only_raw = ("direction", "run", "description", "entities")
         kept = {key: value for key, value in platform.items() if key not in only_raw}
         as_bids[name] = {**kept, "acquisition": label}
     return as_bids

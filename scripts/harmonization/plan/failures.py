@@ -1,0 +1,34 @@
+"""Why jobs failed, from their logs: the one line that the user of a failed run needs."""
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+# What Snakemake writes about a job that failed.
+FAILED_JOB = re.compile(r"^ +log: (.+?) \(check log file", flags=re.MULTILINE)
+
+
+def failures(snakemake_logs: Iterable[str]) -> str:
+    """Say why each failed job failed, and where its log is.
+
+    Parameters
+    ----------
+    snakemake_logs : iterable of str
+        Snakemake's own logs of the run.
+
+    Returns
+    -------
+    str
+        Two lines for each failed job; empty if no job wrote a log.
+    """
+    texts = [Path(path).read_text() for path in snakemake_logs if Path(path).exists()]
+    logs = dict.fromkeys(found for text in texts for found in FAILED_JOB.findall(text))
+    return "\n".join(f"{_reason(Path(log))}\n  Log: {log}" for log in logs)
+
+
+def _reason(log: Path) -> str:
+    """The last error in a log, or else its last line."""
+    text = log.read_text(errors="replace") if log.exists() else ""
+    lines = [line for line in text.splitlines() if line.strip()] or ["error: the log is empty"]
+    errors = [line for line in lines if line.startswith("error: ")]
+    return (errors or lines)[-1]

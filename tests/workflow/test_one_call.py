@@ -1,0 +1,402 @@
+"""After any change, one call makes what a fresh run would make, and no more than that.
+
+Two finished tiny runs, over scans that are preprocessed and over raw ones, are changed in every
+section of their configuration, in every kind of input file, and in their code.
+"""
+
+import gzip
+import json
+import os
+import re
+import shutil
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+import yaml
+from conftest import OWN, ROOT, snakemake, write_study
+
+from harmonization.plan.configuration import merge
+
+RAW = {
+    **OWN,
+    "run": "raw",
+    "dataset": {"kind": "raw", "root": "study", "subjects": 3},
+    "preprocessing": {"denoising": True, "ringing": False, "motion": False, "mask": False},
+    "platforms": {
+        name: {"session": name.split("_")[0], "scale": 1} for name in ("ge_st", "prisma_st")
+    },
+    "spherical_harmonics": {"representation": "signal", "order": 4},
+    "methods": ["identity", "affine"],
+    "overrides": {},
+}
+
+
+@pytest.fixture(scope="session")
+def raw(shared, run):
+    """A folder with raw scans, their configuration and the finished run."""
+
+    def build(folder):
+        write_study(run[0], folder / "study", ("_acq-st_run-1", "_desc-preproc"))
+        for path in (folder / "study").rglob("*_dwi.nii.gz"):
+            keep_volumes(path, 22)  # fewer volumes are denoised in less time
+        (folder / "run.yaml").write_text(yaml.safe_dump(RAW))
+        result = snakemake(folder, config=folder / "run.yaml")
+        assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
+
+    return shared("one-call-raw", build)
+
+
+def keep_volumes(path, number):
+    image = nib.load(path)
+    nib.save(nib.Nifti1Image(np.asarray(image.dataobj)[..., :number], image.affine), path)
+    stem = str(path).removesuffix(".nii.gz")
+    np.savetxt(f"{stem}.bval", np.loadtxt(f"{stem}.bval")[None, :number], fmt="%g")
+    np.savetxt(f"{stem}.bvec", np.loadtxt(f"{stem}.bvec")[:, :number])
+
+
+def planned_rules(folder, config, root=ROOT):
+    """Number of jobs of each rule that one call would run; without `all`."""
+    result = snakemake(folder, "--dry-run", "--workflow-profile", "none", config=config, root=root)
+    said = result.stdout + result.stderr
+    assert result.returncode == 0, said[-3000:]
+    table = re.search(r"^job +count\n[- ]+\n(.*?)\ntotal ", said, flags=re.DOTALL | re.MULTILINE)
+    rows = table[1].splitlines() if table else []
+    counts = {rule: int(count) for rule, count in map(str.split, rows)}
+    counts.pop("all", None)
+    return counts
+
+
+# --- What must be made again: rules with the number of their jobs
+
+SCORES = {"evaluate": 3, "collect": 1, "make_table": 1, "plot_errors": 1}
+MODELS = {"fit": 3, "plot_learning_curves": 1, "predict": 3} | SCORES
+SPLITS = {"split": 1, "split_scoring": 1} | MODELS
+TARGETS = {"fit_sh": 3, "plot_platforms": 1} | SPLITS
+IMAGES = TARGETS | {"fit_sh": 6}
+REGISTRATIONS = {"register": 3, "plot_registration": 3, "tabulate_registrations": 1}
+VALIDATIONS = {"validate_scan": 6, "validate_dataset": 1}
+EVERYTHING = VALIDATIONS | REGISTRATIONS | IMAGES
+DATASET = {"validate_dataset": 1}
+ONE = {"fit": 1, "predict": 1, "evaluate": 1, "collect": 1, "make_table": 1}
+ONE_NETWORK = ONE | {"plot_learning_curves": 1, "plot_errors": 1}
+FULL = yaml.safe_load((ROOT / "config/methods/single_task/espcn.yaml").read_text())["training"]
+
+# The scan of the validation subject on the target, from its files to every model.
+ONE_SCAN = {"validate_scan": 1, "validate_dataset": 1, "register": 1, "plot_registration": 1}
+ONE_SCAN |= {"tabulate_registrations": 1, "fit_sh": 1, "split": 1} | MODELS
+# That of the test subject, from which no model learns.
+TEST_SCAN = ONE_SCAN | {"plot_platforms": 1, "split_scoring": 1, **SCORES}
+for rule in ("split", "fit", "predict", "plot_learning_curves"):
+    TEST_SCAN.pop(rule)
+
+SETTINGS = {
+    "nothing": ({}, {}),
+    "dataset.root, the same files elsewhere": ({"dataset": {"root": "linked"}}, EVERYTHING),
+    "dataset.subjects, validation and training exchanged": (
+        {"dataset": {"subjects": ["01", "03", "02"]}},
+        DATASET | {"split": 1, "tabulate_registrations": 1} | MODELS,
+    ),
+    "dataset.bvec_convention": ({"dataset": {"bvec_convention": "image"}}, EVERYTHING),
+    "preprocessing, of scans that need none": ({"preprocessing": {"motion": False}}, {}),
+    "platforms.scale": ({"platforms": {"prisma_st": {"scale": 2}}}, DATASET | TARGETS),
+    "platforms.crop": (
+        {"platforms": {"prisma_st": {"crop": 2}}},
+        DATASET | {"crop_kspace": 3} | REGISTRATIONS | TARGETS,
+    ),
+    "platforms.shell, the same": ({"platforms": {"prisma_st": {"shell": 1200}}}, DATASET),
+    "source and targets": (
+        {"source": "prisma_st", "targets": ["ge_st"]},
+        DATASET | REGISTRATIONS | IMAGES,
+    ),
+    "registration.program": ({"registration": {"program": "flirt"}}, REGISTRATIONS | TARGETS),
+    "registration.model": ({"registration": {"model": "rigid"}}, REGISTRATIONS | TARGETS),
+    "registration.interpolation": ({"registration": {"interpolation": "cubic"}}, IMAGES),
+    "registration.accept_implausible": (
+        {"registration": {"accept_implausible": True}},
+        REGISTRATIONS | TARGETS,
+    ),
+    "spherical_harmonics.order": ({"spherical_harmonics": {"order": 4}}, DATASET | IMAGES),
+    "spherical_harmonics.representation": (
+        {"spherical_harmonics": {"representation": "signal"}},
+        IMAGES,
+    ),
+    "spherical_harmonics.normalise_by_b0": (
+        {"spherical_harmonics": {"normalise_by_b0": False}},
+        IMAGES,
+    ),
+    "spherical_harmonics.response": (
+        {"spherical_harmonics": {"response": {"s0": 1.1}}},
+        IMAGES,
+    ),
+    "patches.core": ({"patches": {"core": 5}}, SPLITS),
+    "patches.minimum_inside": ({"patches": {"minimum_inside": 0.6}}, SPLITS),
+    "cross_validation.folds": (
+        {"cross_validation": {"folds": 2}},
+        {rule: n for rule, n in SPLITS.items() if rule != "plot_errors"},
+    ),
+    "cross_validation.seeds": (
+        {"cross_validation": {"seeds": 2}},
+        ONE | {"plot_learning_curves": 1},
+    ),
+    "methods": (
+        {"methods": ["identity", "affine", "ridge", "espcn"]},
+        ONE | {"plot_errors": 1},
+    ),
+    "training": ({"training": "full"}, ONE_NETWORK),
+    "precision": ({"precision": "float32"}, MODELS),
+    "overrides, of a training": (
+        {"overrides": {"espcn": {"training": {"short": {"batch_size": 5}}}}},
+        ONE_NETWORK,
+    ),
+    "overrides, of a label": (
+        {"overrides": {"espcn": {"label": "Other"}}},
+        {"make_table": 1, "plot_errors": 1},
+    ),
+    "keep_predictions": ({"keep_predictions": False}, {}),
+}
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_a_change_of_the_configuration_reaches_all_that_it_touches(own, tmp_path, name):
+    changes, expected = SETTINGS[name]
+    linked = own / "linked"
+    if not linked.is_symlink():
+        linked.symlink_to("study")
+    config = configured(own, tmp_path, changes)
+    written = {"write_config": 1} if changes else {}
+    assert planned_rules(own, config) == expected | written
+
+
+def test_every_section_of_the_configuration_is_changed():
+    sections = set(yaml.safe_load((ROOT / "config/config.yaml").read_text()))
+    assert {key for changes, _ in SETTINGS.values() for key in changes} == sections - {"run"}
+
+
+@pytest.fixture
+def changed():
+    """Change a file, and restore its content and its date at the end."""
+    before = {}
+
+    def change(path, new):
+        if path not in before:
+            before[path] = (path.read_bytes(), path.stat()) if path.exists() else None
+        path.write_bytes(new(path.read_bytes() if path.exists() else b""))
+
+    yield change
+    for path, content in before.items():
+        if content is None:
+            path.unlink()
+        else:
+            path.write_bytes(content[0])
+            os.utime(path, ns=(content[1].st_atime_ns, content[1].st_mtime_ns))
+
+
+def configured(folder, tmp_path, changes):
+    path = tmp_path / "changed.yaml"
+    settings = yaml.safe_load((folder / "run.yaml").read_text())
+    path.write_text(yaml.safe_dump(merge(settings, changes)))
+    return path
+
+
+def flip(text):
+    table = np.loadtxt(text.decode().splitlines())
+    return "\n".join(" ".join(f"{x:.8f}" for x in row) for row in -table).encode()
+
+
+def shrink(mask):
+    image = nib.Nifti1Image.from_bytes(gzip.decompress(mask))
+    data = np.asarray(image.dataobj).copy()
+    data[: data.shape[0] // 2 - 20] = 0
+    return gzip.compress(nib.Nifti1Image(data, image.affine).to_bytes())
+
+
+def brighten(series):
+    image = nib.Nifti1Image.from_bytes(gzip.decompress(series))
+    data = 1.01 * np.asarray(image.dataobj, np.float32)
+    return gzip.compress(nib.Nifti1Image(data, image.affine).to_bytes(), 1)
+
+
+def echo(text):
+    return json.dumps({**json.loads(text), "EchoTime": 0.09}).encode()
+
+
+def qsiprep(text):
+    return json.dumps({**json.loads(text), "GeneratedBy": [{"Name": "QSIPrep"}]}).encode()
+
+
+def renamed(text):
+    return json.dumps({**json.loads(text), "Name": "Another name"}).encode()
+
+
+def scan_of(subject, end):
+    stem = f"sub-{subject}/ses-prisma/dwi/sub-{subject}_ses-prisma_acq-st_run-1"
+    return f"study/{stem}_desc-{end}"
+
+
+FILES = {
+    "series": (scan_of("02", "preproc_dwi.nii.gz"), brighten, ONE_SCAN),
+    "series of the test subject": (scan_of("01", "preproc_dwi.nii.gz"), brighten, TEST_SCAN),
+    "b-values": (
+        scan_of("02", "preproc_dwi.bval"),
+        lambda b: b.replace(b"1200", b"1205"),
+        ONE_SCAN,
+    ),
+    "b-vectors": (scan_of("02", "preproc_dwi.bvec"), flip, ONE_SCAN),
+    "mask": (scan_of("02", "brain_mask.nii.gz"), shrink, ONE_SCAN),
+    "sidecar": (scan_of("02", "preproc_dwi.json"), echo, ONE_SCAN),
+    "new table in world axes": (scan_of("02", "preproc_dwi.b"), lambda _: b"0 0 1 0", ONE_SCAN),
+    "maker of the data set": ("study/dataset_description.json", qsiprep, EVERYTHING),
+    "name of the data set": ("study/dataset_description.json", renamed, DATASET),
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("age", ["newer", "older"])
+def test_a_changed_file_reaches_all_that_it_touches(own, changed, name, age):
+    path, change, expected = FILES[name]
+    changed(own / path, change)
+    if age == "older":
+        os.utime(own / path, (1e9, 1e9))
+    assert planned_rules(own, own / "run.yaml") == expected
+
+
+@pytest.fixture
+def clone(tmp_path):
+    """A copy of the workflow that tests edit."""
+    for name in ("scripts", "workflow", "config", "envs"):
+        shutil.copytree(ROOT / name, tmp_path / "clone" / name)
+    shutil.copy(ROOT / "Snakefile", tmp_path / "clone")
+    return tmp_path / "clone"
+
+
+CODE = {
+    "a module of the images": (
+        "scripts/harmonization/images/scan.py",
+        "order=1) > 0.5",
+        "order=1) > 0.6",
+        IMAGES,
+    ),
+    "the command that scores": (
+        "scripts/evaluate.py",
+        "atol=1e-4",
+        "atol=2e-4",
+        SCORES,
+    ),
+    "a network": (
+        "scripts/harmonization/networks/espcn.py",
+        "super().__init__(task, components)",
+        "super().__init__(task=task, components=components)",
+        ONE_NETWORK,
+    ),
+    "the validation": (
+        "scripts/harmonization/data/validation.py",
+        "NEGATIVE_SHARE = 1e-3",
+        "NEGATIVE_SHARE = 2e-3",
+        EVERYTHING,
+    ),
+    "a comment": (
+        "scripts/harmonization/images/scan.py",
+        "import numpy",
+        "# Why\nimport numpy",
+        {},
+    ),
+    "a message": ("scripts/harmonization/images/scan.py", "the brain mask is", "this mask is", {}),
+    "a setting of a method": (
+        "config/methods/classical/ridge.yaml",
+        "1.0e-4",
+        "2.0e-4",
+        ONE | {"plot_errors": 1, "write_config": 1},
+    ),
+    "a citation": (
+        "config/methods/classical/ridge.yaml",
+        "citation:",
+        "citation: Also,",
+        {"write_config": 1},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CODE)
+def test_a_change_of_the_code_reaches_all_that_it_touches(own, clone, name):
+    path, old, new, expected = CODE[name]
+    text = (clone / path).read_text()
+    assert old in text
+    (clone / path).write_text(text.replace(old, new, 1))
+    assert planned_rules(own, own / "run.yaml", clone) == expected
+
+
+# --- Raw scans: the import stands between a user's file and the rest
+
+PREPROCESSING = {"denoise": 1, "make_mask": 1, "write_scan": 1, "validate_scan_raw": 1}
+RAW_SCAN = PREPROCESSING | ONE_SCAN | {"fit": 2, "predict": 2, "evaluate": 2}
+RAW_SCAN.pop("plot_learning_curves")
+RAW_FILE = "study/sub-02/ses-prisma/dwi/sub-02_ses-prisma"
+RAW_FILES = {
+    "series": (f"{RAW_FILE}_dwi.nii.gz", brighten, RAW_SCAN),
+    "b-vectors": (f"{RAW_FILE}_dwi.bvec", flip, RAW_SCAN),
+    "mask": (f"{RAW_FILE}_desc-brain_mask.nii.gz", shrink, RAW_SCAN),
+    "sidecar": (f"{RAW_FILE}_dwi.json", echo, RAW_SCAN),
+    "name of the data set": ("study/dataset_description.json", renamed, DATASET),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", RAW_FILES)
+def test_a_changed_raw_file_reaches_all_that_it_touches(raw, changed, name):
+    path, change, expected = RAW_FILES[name]
+    changed(raw / path, change)
+    assert planned_rules(raw, raw / "run.yaml") == expected
+
+
+@pytest.mark.slow
+def test_a_change_of_the_preprocessing_starts_there(raw, tmp_path):
+    config = configured(raw, tmp_path, {"preprocessing": {"denoising": False}})
+    jobs = planned_rules(raw, config)
+    assert (jobs["make_mask"], jobs["write_scan"], jobs["validate_scan"]) == (6, 6, 6)
+    assert not {"denoise", "validate_scan_raw", "validate_dataset"} & set(jobs)
+    config = configured(raw, tmp_path, {"spherical_harmonics": {"order": 2}})
+    assert not {"denoise", "write_scan", "validate_scan"} & set(planned_rules(raw, config))
+
+
+# --- The bytes of a fresh run
+
+
+def run_again(folder, config):
+    result = snakemake(folder, config=config)
+    assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
+    (results,) = (folder / "results").iterdir()
+    return {
+        path.relative_to(results): path.read_bytes()
+        for pattern in ("metrics.csv", "config.yaml", "tables/*.csv", "sh/**/*", "bids/**/*.json")
+        for path in results.glob(pattern)
+        if path.is_file()
+    }
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("kind", "changes", "files"),
+    [
+        ("own", {"spherical_harmonics": {"order": 4}}, {}),
+        ("own", {}, {FILES["mask"][0]: shrink}),
+        ("raw", {}, {RAW_FILES["sidecar"][0]: echo, RAW_FILES["mask"][0]: shrink}),
+        ("raw", {"preprocessing": {"denoising": False}}, {}),
+    ],
+    ids=["order", "mask", "raw sidecar and mask", "preprocessing"],
+)
+def test_one_call_gives_the_bytes_of_a_fresh_run(request, tmp_path, kind, changes, files):
+    finished = request.getfixturevalue(kind)
+    config = configured(finished, tmp_path, changes)
+    shutil.copytree(finished, tmp_path / "changed", symlinks=True)
+    for path, change in files.items():
+        file = tmp_path / "changed" / path
+        file.write_bytes(change(file.read_bytes()))
+    shutil.copytree(tmp_path / "changed/study", tmp_path / "fresh/study")
+    before = (tmp_path / f"changed/results/{kind}/metrics.csv").read_bytes()
+    changed, fresh = (run_again(tmp_path / name, config) for name in ("changed", "fresh"))
+    assert changed.keys() == fresh.keys()
+    for path, content in fresh.items():
+        assert changed[path] == content, path
+    assert fresh[Path("metrics.csv")] != before
