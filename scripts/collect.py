@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from harmonization.files import run_command, whole_file
+from harmonization.report.metrics import read_text
 
 
 def main() -> None:
@@ -13,8 +14,7 @@ def main() -> None:
     parser.add_argument("scores", type=Path, nargs="+", help="one file per evaluation")
     parser.add_argument("--output", type=Path, required=True)
     args = parser.parse_args()
-    # Values stay text, so that no digit changes.
-    rows = pd.concat([pd.read_csv(path, dtype=str) for path in args.scores])
+    rows = pd.concat([read_text(path) for path in args.scores])
     with whole_file(args.output) as temporary:
         rows.to_csv(temporary, index=False, lineterminator="\n")
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from harmonization.files import InputError, run_command, write_text
+from harmonization.report.metrics import read_metrics
 from harmonization.report.tables import subject_means
 
 
@@ -24,7 +25,7 @@ def main() -> None:
             f"--effects: {len(args.effects)} names for {len(args.metrics)} files of --metrics"
         )
     tables = [
-        effect_rows(effect, pd.read_csv(path, dtype={"subject": str}), args.methods)
+        effect_rows(effect, read_metrics(path), args.methods)
         for effect, path in zip(args.effects, args.metrics, strict=True)
     ]
     table = pd.concat(tables)

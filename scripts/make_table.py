@@ -4,9 +4,8 @@ import argparse
 import json
 from pathlib import Path
 
-import pandas as pd
-
 from harmonization.files import InputError, run_command, write_text
+from harmonization.report.metrics import read_metrics, refuse_missing
 from harmonization.report.tables import patch_mse_table, styled
 
 
@@ -17,17 +16,20 @@ def main() -> None:
         "--methods", type=json.loads, required=True, help="JSON by method, in order: label, role"
     )
     parser.add_argument("--targets", nargs="+", required=True, help="in order")
+    parser.add_argument("--subjects", nargs="+", required=True, help="all test subjects")
     for output in ("csv", "tex", "html"):
         parser.add_argument(f"--{output}", type=Path, required=True)
     args = parser.parse_args()
 
-    metrics = pd.read_csv(args.metrics, dtype={"subject": str})
-    table = patch_mse_table(metrics, args.methods, args.targets)
-    if table.empty:
+    metrics = read_metrics(args.metrics)
+    measure = metrics[(metrics["metric"] == "patch_mse") & (metrics["region"] == "brain")]
+    if measure.empty:
         raise InputError(f"{args.metrics}: no row with metric patch_mse and region brain")
-    people = metrics["subject"].nunique()
+    refuse_missing(measure, args.metrics, list(args.methods), args.targets, args.subjects)
+    table = patch_mse_table(metrics, args.methods, args.targets)
+    people = len(args.subjects)
     caption = (
-        f"Patch MSE x 1000 (mean over {people} test subject{'s' if people > 1 else ''}"
+        f"Patch MSE x 1000 (mean over n = {people} test subject{'s' if people > 1 else ''}"
         f"{', standard deviation between them' if people > 1 else ''}); lower is better, the best "
         "rival in bold."
     )

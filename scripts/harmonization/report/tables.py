@@ -30,14 +30,15 @@ def patch_mse_table(
     Returns
     -------
     DataFrame
-        Columns method (label), family, and for each target ``<target>`` and ``<target>_sd``.
+        Columns method (label), family, role, n (number of subjects), and for each target
+        ``<target>`` and ``<target>_sd``.
     """
     means = subject_means(metrics, "patch_mse")
     rows = []
     for method, shown in methods.items():
         of_method = means[means["method"] == method]
         row = {"method": shown["label"], "family": of_method["family"].iloc[0]}
-        row["role"] = shown["role"]
+        row |= {"role": shown["role"], "n": of_method["subject"].nunique()}
         for target in targets:
             values = of_method.loc[of_method["target"] == target, "value"]
             row |= {target: values.mean(), f"{target}_sd": values.std()}
