@@ -449,16 +449,18 @@ def _direction_problems(
     if field is None:
         return
     reading = misread_by_itself(field, brain, affine, axes_of_bvec(affine, convention))
-    if reading is not None:
-        other = next(name for name in CONVENTIONS if name != convention)
-        yield (
-            f"{scan.bvec}: fibres continue better with {name_of(reading)}; correct the table"
-            + (
-                f", or set dataset.bvec_convention to {other}"
-                if name_of(reading) == "x reversed"
-                else ""
-            )
-        )
+    if reading is None:
+        return
+    change = name_of(reading)
+    other = next(name for name in CONVENTIONS if name != convention)
+    causes = {
+        "x reversed": f"set dataset.bvec_convention to {other} if the tables mean other axes; else "
+        "left and right are exchanged in the table or the image: correct it"
+    }
+    yield (
+        f"{scan.bvec}: fibres continue better with {change}; "
+        f"{causes.get(change, 'correct the table')}"
+    )
 
 
 def _signal_problems(
