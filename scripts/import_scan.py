@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from harmonization.data.bids import read_series, write_gradients
+from harmonization.data.bids import CONVENTIONS, read_series, write_gradients
 from harmonization.files import InputError, run_command, write_json
 from harmonization.images.gradients import B0_THRESHOLD
 from harmonization.images.nifti import read_mask, write_image
@@ -22,13 +22,14 @@ def main() -> None:
         parser.add_argument(f"--{name}", type=Path, required=True)
     parser.add_argument("--from-echo-times", type=Path, required=True, help="per volume, ms")
     parser.add_argument("--from-repetition-times", type=Path, required=True, help="per volume, ms")
+    parser.add_argument("--convention", choices=CONVENTIONS, default="fsl", help="of the b-vectors")
     parser.add_argument("--scanner", required=True)
     for name in ("dwi", "bval", "bvec", "sidecar", "mask"):
         parser.add_argument(f"--{name}", type=Path, required=True, help="output file")
     args = parser.parse_args()
 
     series = args.from_dwi, args.from_bval, args.from_bvec
-    data, affine, bvals, directions = read_series(*series)
+    data, affine, bvals, directions = read_series(*series, args.convention)
     mask, mask_affine = read_mask(args.from_mask)
     volumes = data.shape[-1]
     echo_times, repetition_times = (

@@ -32,7 +32,7 @@ PARAMETERS = read_parameters(ROOT / "config/travelling_heads.yaml")
 
 @pytest.fixture(scope="module")
 def head(atlas):
-    scan = acquire(Person(atlas, PARAMETERS, 2019, "01"), "ge_st", "scan", [1200], (20.0, 28.8))
+    scan = acquire(Person(atlas, PARAMETERS, 2019, "01"), "ge_st", "scan", [1200], (20.0, 19.2))
     scan.add_noise()
     return scan
 

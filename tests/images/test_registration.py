@@ -201,7 +201,7 @@ def heads(atlas):
     """Source and target scan of one person with noise, and their files' contents."""
     person = Person(atlas, PARAMETERS, 2019, "02")
     scans = []
-    for platform, slab in (("ge_st", (20.0, 28.8)), ("prisma_st", (20.0, 43.2))):
+    for platform, slab in (("ge_st", (20.0, 19.2)), ("prisma_st", (20.0, 33.6))):
         scan = acquire(person, platform, "scan", [1200], slab)
         scan.add_noise()
         scans.append(scan)
@@ -222,8 +222,14 @@ def registered(fixed, moving):
     return found, assess(fixed, moving, found)
 
 
-def test_two_scans_of_one_head_fit(heads):
-    _, quality = registered(*map(as_head, heads))
+@pytest.fixture(scope="module")
+def right(heads):
+    """The transform of the target scan to its source, and what it did."""
+    return registered(*map(as_head, heads))
+
+
+def test_two_scans_of_one_head_fit(right):
+    quality = right[1]
     assert implausible(quality) is None
     assert quality["overlap"] > 0.95
     assert quality["agreement"] > 0.9
@@ -231,19 +237,16 @@ def test_two_scans_of_one_head_fit(heads):
     assert quality["similarity_after"] > quality["similarity_mirrored"] + 0.05
 
 
-def test_headers_that_put_the_brains_apart_do_not_matter(heads):
-    fixed, moving = map(as_head, heads)
-    right, _ = registered(fixed, moving)
-    for shift in (100.0, 250.0):
-        affine = heads[1].affine.copy()
-        affine[1, 3] += shift
-        found, quality = registered(fixed, as_head(heads[1], affine))
-        assert implausible(quality) is None
-        away = np.eye(4)
-        away[1, 3] = -shift
-        brain = points_of_mask(fixed.brain, fixed.affine)
-        error = transform_points(away @ found, brain) - transform_points(right, brain)
-        assert np.linalg.norm(error, axis=1).max() < 1.0
+def test_headers_that_put_the_brains_apart_do_not_matter(heads, right):
+    fixed, affine = as_head(heads[0]), heads[1].affine.copy()
+    affine[1, 3] += 150
+    found, quality = registered(fixed, as_head(heads[1], affine))
+    assert implausible(quality) is None
+    away = np.eye(4)
+    away[1, 3] = -150
+    brain = points_of_mask(fixed.brain, fixed.affine)
+    error = transform_points(away @ found, brain) - transform_points(right[0], brain)
+    assert np.linalg.norm(error, axis=1).max() < 1.0
 
 
 def test_a_mirrored_head_is_refused(heads):
@@ -268,7 +271,7 @@ def test_directions_that_differ_from_the_sources_are_told_with_the_change_that_f
 
 def test_a_target_that_covers_little_of_the_brain_is_refused(heads):
     scan = heads[1]
-    middle = np.flatnonzero(scan.mask.any(axis=(0, 1)))[8:11]
+    middle = np.flatnonzero(scan.mask.any(axis=(0, 1)))[6:8]
     mask = np.zeros_like(scan.mask)
     mask[:, :, middle] = scan.mask[:, :, middle]
     moving = replace(as_head(scan), brain=canonical(mask > 0, scan.affine)[0])
@@ -276,19 +279,16 @@ def test_a_target_that_covers_little_of_the_brain_is_refused(heads):
     assert "of the source's brain without a target" in implausible(quality)
 
 
-def test_a_head_stored_in_another_orientation_registers_the_same(heads):
-    fixed = as_head(heads[0])
-    found, _ = registered(fixed, as_head(heads[1]))
-    scan = heads[1]
-    for axes in ("LPS", "PIR"):
-        change = nib.orientations.ornt_transform(
-            nib.io_orientation(scan.affine), nib.orientations.axcodes2ornt(axes)
-        )
-        b0 = scan.signal[..., scan.bvals < 50].mean(axis=-1)
-        stored = nib.Nifti1Image(np.float32(b0), scan.affine).as_reoriented(change)
-        brain = nib.Nifti1Image(np.uint8(scan.mask), scan.affine).as_reoriented(change)
-        moving = head(np.asarray(stored.dataobj), stored.affine, np.asarray(brain.dataobj))
-        other = register_heads(fixed, moving, "affine", register)
-        points = points_of_mask(fixed.brain, fixed.affine)
-        error = transform_points(other, points) - transform_points(found, points)
-        assert np.linalg.norm(error, axis=1).max() < 0.1
+def test_a_head_stored_in_another_orientation_registers_the_same(heads, right):
+    fixed, scan = as_head(heads[0]), heads[1]
+    change = nib.orientations.ornt_transform(
+        nib.io_orientation(scan.affine), nib.orientations.axcodes2ornt("PIR")
+    )
+    b0 = scan.signal[..., scan.bvals < 50].mean(axis=-1)
+    stored = nib.Nifti1Image(np.float32(b0), scan.affine).as_reoriented(change)
+    brain = nib.Nifti1Image(np.uint8(scan.mask), scan.affine).as_reoriented(change)
+    moving = head(np.asarray(stored.dataobj), stored.affine, np.asarray(brain.dataobj))
+    other = register_heads(fixed, moving, "affine", register)
+    points = points_of_mask(fixed.brain, fixed.affine)
+    error = transform_points(other, points) - transform_points(right[0], points)
+    assert np.linalg.norm(error, axis=1).max() < 0.1

@@ -19,10 +19,11 @@ rule import_scan:
     params:
         version=PLAN.version("import_scan"),
         contents=lambda w: as_json(PLAN.contents_of_scan(w.subject, platform_of(w))),
+        convention=PLAN.convention("raw"),
         released=lambda w, input: as_options({f"from_{k}": v for k, v in input.items()}),
         files=lambda w, output: as_options(output),
     message:
         "Import {wildcards.acquisition} of {wildcards.subject} from {wildcards.session}"
     shell:
-        "python -m import_scan {params.released} --scanner {wildcards.session}"
-        " {params.files} &> {log:q}"
+        "python -m import_scan {params.released} --convention {params.convention}"
+        " --scanner {wildcards.session} {params.files} &> {log:q}"

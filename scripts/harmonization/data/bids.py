@@ -169,7 +169,7 @@ def write_gradients(
 
 
 def read_series(
-    dwi: str | Path, bval: str | Path, bvec: str | Path
+    dwi: str | Path, bval: str | Path, bvec: str | Path, convention: str = "fsl"
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Read a series (x, y, z, n), its affine and its gradients (see `read_gradients`).
 
@@ -179,7 +179,7 @@ def read_series(
         If a file is broken, or the numbers of volumes and b-values disagree.
     """
     data, affine = read_image(dwi)
-    bvals, directions = read_gradients(bval, bvec, affine)
+    bvals, directions = read_gradients(bval, bvec, affine, convention)
     if len(bvals) != data.shape[-1]:
         raise InputError(f"{bval}: {len(bvals)} b-values for {data.shape[-1]} volumes")
     return data, affine, bvals, directions

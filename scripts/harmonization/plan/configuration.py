@@ -185,7 +185,7 @@ def _check_source(config: Settings) -> None:
         if source.simulated and "crop" in platform:
             raise InputError(
                 f"configuration: platforms.{name}.crop: a phantom is scanned at any resolution; "
-                "change its voxel_size in dataset.parameters"
+                "change its voxel in dataset.parameters"
             )
     if source.is_raw:
         platforms_as_bids(config["platforms"])
