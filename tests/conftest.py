@@ -151,6 +151,20 @@ def copied_run(run, request):
     return shutil.copytree(run[0], run[0].with_name(f"copy-{request.node.name}"))
 
 
+def copy_workflow(to: Path) -> Path:
+    """Copy all that the workflow needs, for tests that edit it or put it elsewhere."""
+    for name in ("scripts", "workflow", "config", "envs", "profiles"):
+        shutil.copytree(ROOT / name, to / name)
+    shutil.copy(ROOT / "Snakefile", to)
+    return to
+
+
+@pytest.fixture
+def clone(tmp_path):
+    """A copy of the workflow that tests edit."""
+    return copy_workflow(tmp_path / "clone")
+
+
 @pytest.fixture
 def results(run):
     """Results of the tiny run."""

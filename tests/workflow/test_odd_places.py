@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -11,7 +10,7 @@ import time
 import pandas as pd
 import pytest
 import yaml
-from conftest import OWN, ROOT, snakemake, write_study
+from conftest import OWN, ROOT, copy_workflow, snakemake, write_study
 
 from harmonization.plan.configuration import merge
 from harmonization.plan.failures import failures
@@ -73,10 +72,7 @@ def test_odd_names_a_notebooks_backend_and_a_kill_change_nothing(odd, monkeypatc
 
 
 def test_the_repository_may_lie_anywhere_too(run, tmp_path):
-    clone = tmp_path / "Dropbox (MIT)" / "it's a clone"
-    for name in ("scripts", "workflow", "config", "envs", "profiles"):
-        shutil.copytree(ROOT / name, clone / name)
-    shutil.copy(ROOT / "Snakefile", clone)
+    clone = copy_workflow(tmp_path / "Dropbox (MIT)" / "it's a clone")
     write_study(run[0], clone / "study")
     config = clone / "run.yaml"
     config.write_text(yaml.safe_dump(OWN | QUICK))

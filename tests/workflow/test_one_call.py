@@ -267,15 +267,6 @@ def test_an_older_file_in_the_place_of_another_is_a_change_too(own, changed, nam
     assert planned_rules(own, own / "run.yaml") == expected
 
 
-@pytest.fixture
-def clone(tmp_path):
-    """A copy of the workflow that tests edit."""
-    for name in ("scripts", "workflow", "config", "envs"):
-        shutil.copytree(ROOT / name, tmp_path / "clone" / name)
-    shutil.copy(ROOT / "Snakefile", tmp_path / "clone")
-    return tmp_path / "clone"
-
-
 CODE = {
     "a module of the images": (
         "scripts/harmonization/images/scan.py",

@@ -281,15 +281,6 @@ def test_a_run_may_train_nothing(tmp_path):
 # --- What a change to the code re-runs
 
 
-@pytest.fixture
-def clone(tmp_path):
-    """A copy of the workflow that tests edit."""
-    for name in ("scripts", "workflow", "config", "envs"):
-        shutil.copytree(ROOT / name, tmp_path / "clone" / name)
-    shutil.copy(ROOT / "Snakefile", tmp_path / "clone")
-    return tmp_path / "clone"
-
-
 def changed_jobs(run, clone):
     """Jobs of the finished run that the edited code re-runs."""
     return planned(run[0], "--rerun-triggers", "params", root=clone)
