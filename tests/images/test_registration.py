@@ -125,6 +125,14 @@ def test_a_scan_that_lies_further_off_than_before_did_not_register(one):
     assert implausible(nowhere) == "brings only 0% of the smaller brain onto the other"
 
 
+def test_heads_without_fibres_have_no_agreement(one):
+    blank = replace(one, field=np.zeros((*one.brain.shape, 3, 3), np.float32))
+    for fixed, moving in ((one, one), (blank, blank)):
+        quality = assess(fixed, moving, np.eye(4))
+        assert quality["agreement"] is None
+        assert quality["change"] is None
+
+
 def test_similarity_knows_what_two_images_share(smooth, rng):
     image, affine = smooth
     noise = rng.standard_normal(image.shape)

@@ -122,16 +122,7 @@ SETTINGS = {
         {"spherical_harmonics": {"representation": "signal"}},
         IMAGES,
     ),
-    "spherical_harmonics.normalise_by_b0": (
-        {"spherical_harmonics": {"normalise_by_b0": False}},
-        IMAGES,
-    ),
-    "spherical_harmonics.response": (
-        {"spherical_harmonics": {"response": {"s0": 1.1}}},
-        IMAGES,
-    ),
     "patches.core": ({"patches": {"core": 5}}, SPLITS),
-    "patches.minimum_inside": ({"patches": {"minimum_inside": 0.6}}, SPLITS),
     "cross_validation.folds": (
         {"cross_validation": {"folds": 2}},
         {rule: n for rule, n in SPLITS.items() if rule != "plot_errors"},
@@ -376,11 +367,9 @@ def run_again(folder, config):
     ("kind", "changes", "files"),
     [
         ("own", {"spherical_harmonics": {"order": 4}}, {}),
-        ("own", {}, {FILES["mask"][0]: shrink}),
         ("raw", {}, {RAW_FILES["sidecar"][0]: echo, RAW_FILES["mask"][0]: shrink}),
-        ("raw", {"preprocessing": {"denoising": False}}, {}),
     ],
-    ids=["order", "mask", "raw sidecar and mask", "preprocessing"],
+    ids=["order", "raw sidecar and mask"],
 )
 def test_one_call_gives_the_bytes_of_a_fresh_run(request, tmp_path, kind, changes, files):
     finished = request.getfixturevalue(kind)

@@ -178,20 +178,6 @@ def test_other_settings_of_a_method_train_only_what_they_touch(run, tmp_path):
     }
 
 
-def test_another_program_registers_all_targets_again(run):
-    jobs = planned(run[0], "--config", "registration={program: flirt}")
-    registered = [job for job in jobs if job.startswith("Register")]
-    assert sorted(registered) == sorted(
-        f"Register {t} of {s} to its source" for t in TARGETS for s in ("01", "01", "02", "03")
-    )
-
-
-def test_another_label_draws_again_but_fits_nothing(run):
-    jobs = planned(run[0], "--config", "overrides={espcn: {label: Another name}}")
-    assert "Make the table of patch MSE" in jobs
-    assert not [job for job in jobs if job.startswith(("Fit", "Predict", "Score"))]
-
-
 def test_scans_simulated_again_have_the_same_bytes(results, tmp_path):
     """The test of a user's own data set repeats what follows from the scans."""
     stems = [

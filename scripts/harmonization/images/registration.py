@@ -159,7 +159,7 @@ def mirror_similarity(fixed: Head, moving: Head) -> float:
 def fibre_agreement(fixed: Head, moving: Head, transform: np.ndarray) -> np.ndarray | None:
     """Correlation of the fibre orientations of two brains under each of `READINGS`, (24,).
 
-    None if one of the scans shows no orientations, or the brains do not meet.
+    None if one of the scans shows no orientations where the brains meet.
     """
     if fixed.field is None or moving.field is None:
         return None
@@ -174,6 +174,8 @@ def fibre_agreement(fixed: Head, moving: Head, transform: np.ndarray) -> np.ndar
         for j in range(i, 3):
             field[:, i, j] = sample(moving.field[..., i, j], moving.affine, there, 1)
             field[:, j, i] = field[:, i, j]
+    if not np.ptp(field) or not np.ptp(fixed.field[fixed.brain][seen]):
+        return None
     rotation, _ = polar(transform[:3, :3])
     # The transform turns the fixed scan's world into the moving one's.
     turned = rotation.T @ field @ rotation
