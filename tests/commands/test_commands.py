@@ -213,6 +213,27 @@ def test_a_bad_scan_is_refused(command, scan, spoil, named, finding):
     assert not list(scan["sh"].parent.glob("*"))
 
 
+def test_voxels_without_signal_are_not_scored(command, scan):
+    data, affine = read_image(scan["dwi"])
+    data[2, 3, 4] = 0
+    data[2, 3, 5, :2] = 0  # at b=0 only
+    write_image(scan["dwi"], data, affine)
+    assert command("fit_sh", scan) == (0, "")
+    mask = read_image(scan["sh-mask"])[0]
+    assert mask[1, 2, 3] == 0
+    assert mask[1, 2, 4] == 0
+    assert mask.sum() == mask.size - 2
+
+
+def test_brains_that_do_not_meet_are_one_line(command, scan, tmp_path):
+    away = np.eye(4)
+    away[0, 3] = 250
+    np.savetxt(tmp_path / "transform.txt", away)
+    status, error = command("fit_sh", scan | {"transform": tmp_path / "transform.txt"})
+    assert (status, len(error.splitlines())) == (1, 1)
+    assert f"{scan['dwi']}: its brain does not meet the source's" in error
+
+
 def test_registration_without_b0_is_refused(command, scan, tmp_path):
     weighted = tmp_path / "weighted.bval"
     weighted.write_text(" ".join(["1200"] * 32))
@@ -425,4 +446,5 @@ def test_patches_to_score_count_on_every_target(command, tmp_path):
         "output": tmp_path / "scoring.json",
     }
     assert command("split_scoring", options) == (0, "")
+    assert "patches count" in command.said
     assert read_json(options["output"]) == {"test": ["x"], "patches": {"x": [[0, 0, 1]]}}

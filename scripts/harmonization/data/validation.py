@@ -22,7 +22,7 @@ from harmonization.data.bids import (
 from harmonization.files import InputError, read_json, sha256
 from harmonization.images.coefficients import LEGACY, coefficient_orders
 from harmonization.images.directions import misread_by_itself, name_of, orientation_field
-from harmonization.images.gradients import B0_THRESHOLD, volumes_of_shell
+from harmonization.images.gradients import B0_THRESHOLD, has_signal, volumes_of_shell
 from harmonization.images.nifti import as_mask, load_image, shape_of
 from harmonization.plan.scans import (
     FoundScan,
@@ -201,7 +201,7 @@ def validate_scan(scan: FoundScan, convention: str = "fsl") -> tuple[ValidScan |
         ]
     brain = mask[0] > 0 if mask else dwi[..., 0] > dwi[..., 0].mean()
     if mask:
-        signal = has_signal(dwi, bvals)
+        signal = has_signal(dwi, bvals < B0_THRESHOLD)
         problems += _without_signal(scan, brain, signal, warnings)
         warnings += _darker_than_outside(scan, dwi, brain)
         brain &= signal
@@ -402,12 +402,6 @@ def _mask_problems(
         yield f"{scan.mask}: the brain mask is empty; make a new one"
     elif brain.all():
         yield f"{scan.mask}: the brain mask is full, as if everything were brain; make a new one"
-
-
-def has_signal(dwi: np.ndarray, bvals: np.ndarray) -> np.ndarray:
-    """Voxels (x, y, z) of bool with any signal, both at b=0 and with diffusion weighting."""
-    b0 = bvals < B0_THRESHOLD
-    return (dwi[..., b0] != 0).any(axis=-1) & (dwi[..., ~b0] != 0).any(axis=-1)
 
 
 def _without_signal(

@@ -33,3 +33,15 @@ def volumes_of_shell(bvals: np.ndarray, shell: float, path: str | Path) -> np.nd
             "spherical_harmonics.shell"
         )
     return chosen
+
+
+def has_signal(series: np.ndarray, b0: np.ndarray) -> np.ndarray:
+    """Voxels (...) of bool with any signal, both at b=0 and with diffusion weighting.
+
+    Parameters
+    ----------
+    series : ndarray, shape (..., n)
+    b0 : ndarray of bool, shape (n,)
+        Volumes without diffusion weighting.
+    """
+    return (series[..., b0] != 0).any(axis=-1) & (series[..., ~b0] != 0).any(axis=-1)

@@ -6,7 +6,7 @@ import numpy as np
 
 from harmonization.files import InputError
 from harmonization.images.coefficients import coefficient_orders
-from harmonization.images.gradients import B0_THRESHOLD
+from harmonization.images.gradients import B0_THRESHOLD, has_signal
 from harmonization.images.grids import (
     in_view,
     points_of_mask,
@@ -114,9 +114,7 @@ def coefficients_on_grid(
         [sample(dwi[..., v], affine, points[seen], order) for v in np.flatnonzero(used)], 1
     )
     # Without any signal nothing was measured, whatever the mask says.
-    in_brain[seen] &= (values[:, b0[used]] != 0).any(axis=1) & (values[:, ~b0[used]] != 0).any(
-        axis=1
-    )
+    in_brain[seen] &= has_signal(values, b0[used])
     turned = rotate_directions(directions, to_scan)
     coefficients = fit_coefficients(
         values[:, b0[used]].mean(axis=1), values[:, ~b0[used]], turned[shell], settings
