@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from harmonization.files import InputError, read_json, run_command, whole_file
-from harmonization.images.grids import points_of_mask, sample
+from harmonization.images.grids import points_of_mask
 from harmonization.images.nifti import read_image, read_mask
+from harmonization.images.sampling import sample
 from harmonization.learning.lattice import Lattice
 from harmonization.report.scores import Scoring
 

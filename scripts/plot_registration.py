@@ -8,7 +8,8 @@ import numpy as np
 
 from harmonization.data.bids import read_mean_b0
 from harmonization.files import read_json, run_command
-from harmonization.images.grids import in_view, points_of_mask, sample, transform_points
+from harmonization.images.grids import in_view, points_of_mask, transform_points
+from harmonization.images.sampling import sample
 from harmonization.report.registrations import draw_registration
 from harmonization.report.style import save_figure
 

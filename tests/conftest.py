@@ -1,6 +1,7 @@
 """Fixtures shared by the tests."""
 
 import json
+import os
 import re
 import runpy
 import shutil
@@ -24,6 +25,8 @@ from harmonization.phantom.atlas import Atlas, build_atlas
 from harmonization.plan.phantom import read_parameters
 
 ROOT = Path(__file__).parent.parent
+# All runs of the tests share what numba compiled.
+os.environ.setdefault("NUMBA_CACHE_DIR", str(ROOT / ".cache/numba"))
 EMBEDDED = yaml.safe_load((ROOT / "config/config.yaml").read_text())
 # A run over the tiny run's scans as a data set of one's own.
 OWN = {

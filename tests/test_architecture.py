@@ -49,6 +49,29 @@ def test_the_plan_imports_neither_numpy_nor_torch():
     assert result.stdout.strip() == "[]"
 
 
+HEAVY = ("torch", "pandas", "seaborn", "matplotlib", "dipy.align", "dipy.data", "pytest")
+MAY_IMPORT = {
+    "fit": ["torch"],
+    "predict": ["torch"],
+    "register": ["dipy.align", "dipy.data", "pandas", "pytest"],  # dipy.align imports the others
+}
+
+
+@pytest.mark.parametrize(
+    "command", ["fit", "predict", "register", "simulate", "fit_sh", "evaluate", "validate_scan"]
+)
+def test_a_command_that_runs_often_starts_fast(command):
+    code = f"import sys, {command}\nprint(*(m for m in {HEAVY} if m in sys.modules))"
+    imported = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT / "scripts",
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split()
+    assert set(imported) <= set(MAY_IMPORT.get(command, []))
+
+
 def test_the_snakefile_imports_the_plan_only():
     text = "".join(path.read_text() for path in [ROOT / "Snakefile", *RULES])
     imported = re.findall(r"^\s*(?:from|import) (harmonization\S*)", text, re.MULTILINE)

@@ -12,9 +12,10 @@ from harmonization.data.bids import read_gradients, write_gradients
 from harmonization.data.preprocessing import brain_mask, correct_motion, denoise, remove_ringing
 from harmonization.files import InputError, read_json, write_json
 from harmonization.images.gradients import volumes_by_shell
-from harmonization.images.grids import points_of_mask, sample, split_grid, transform_points
+from harmonization.images.grids import points_of_mask, split_grid, transform_points
 from harmonization.images.kspace import crop_kspace, crop_mask
 from harmonization.images.nifti import read_image, write_image
+from harmonization.images.sampling import sample
 from harmonization.phantom.acquisition import acquire
 from harmonization.phantom.people import Person
 from harmonization.plan.configuration import merge

@@ -17,18 +17,18 @@ from harmonization.images.grids import (
     in_view,
     points_of_mask,
     rotate_directions,
-    sample,
     split_grid,
     transform_points,
 )
+from harmonization.images.heads import head
 from harmonization.images.registration import (
     assess,
-    head,
     implausible,
     register,
     register_heads,
     similarity,
 )
+from harmonization.images.sampling import sample
 from harmonization.phantom.acquisition import acquire
 from harmonization.phantom.people import Person
 from harmonization.plan.phantom import read_parameters

@@ -9,7 +9,8 @@ from dipy.reconst.shm import convert_sh_descoteaux_tournier, sf_to_sh, sh_to_sf
 from scipy.spatial.transform import Rotation
 
 from harmonization.images.coefficients import coefficient_orders, rish
-from harmonization.images.spherical_harmonics import fit_fod, fit_signal, normalise_by_b0
+from harmonization.images.deconvolution import fit_fod
+from harmonization.images.spherical_harmonics import fit_signal, normalise_by_b0
 from harmonization.phantom.acquisition import gradient_scheme
 
 RESPONSE = {"eigenvalues": [1.7e-3, 0.3e-3, 0.3e-3], "s0": 1.0}
@@ -50,21 +51,30 @@ def test_order_6_has_28_coefficients():
     }
 
 
-def test_deconvolution_agrees_with_dipy(directions, signals):
+@pytest.mark.parametrize("order", [2, 4, 6, 8])
+def test_deconvolution_agrees_with_dipy(rng, directions, signals, order):
     gradients = gradient_table(
         np.r_[0, np.full(60, SHELL)], bvecs=np.vstack([np.zeros(3), directions])
     )
     model = ConstrainedSphericalDeconvModel(
-        gradients, (np.array(RESPONSE["eigenvalues"]), 1.0), sh_order_max=6
+        gradients, (np.array(RESPONSE["eigenvalues"]), 1.0), sh_order_max=order
     )
+    # Fibres, noise alone, no direction, no signal: few, many and no constraints are active.
+    signals = np.vstack([signals, rng.random((40, 60)), np.full((1, 60), 0.4), np.zeros((1, 60))])
     theirs = model.fit(np.c_[np.ones(len(signals)), signals]).shm_coeff
-    ours = fit_fod(signals, directions, SHELL, 6, RESPONSE)
+    ours = fit_fod(signals, directions, SHELL, order, RESPONSE)
     sphere = get_sphere(name="repulsion200")
     np.testing.assert_allclose(
-        sh_to_sf(ours, sphere, sh_order_max=6, basis_type="descoteaux07", legacy=False),
-        sh_to_sf(theirs, sphere, sh_order_max=6, basis_type="descoteaux07", legacy=True),
+        sh_to_sf(ours, sphere, sh_order_max=order, basis_type="descoteaux07", legacy=False),
+        sh_to_sf(theirs, sphere, sh_order_max=order, basis_type="descoteaux07", legacy=True),
         atol=1e-12,
     )
+
+
+def test_deconvolution_survives_directions_that_do_not_determine_it():
+    angles = np.linspace(0, np.pi, 30, endpoint=False)
+    in_a_plane = np.stack([np.cos(angles), np.sin(angles), np.zeros(30)], axis=1)
+    assert np.isfinite(fit_fod(np.full((3, 30), 0.5), in_a_plane, SHELL, 6, RESPONSE)).all()
 
 
 def test_the_basis_is_the_one_that_other_tools_read(directions, signals):

@@ -29,6 +29,8 @@ os.environ.update(
     PYTHONSAFEPATH="1",
     MPLBACKEND="Agg",  # a notebook's own would ask for a window
 )
+# Compiled code is kept where Snakemake keeps its own state, as scripts/ and the home may be read-only.
+os.environ.setdefault("NUMBA_CACHE_DIR", str(Path(".snakemake/numba").resolve()))
 
 # What the command line gives; a workflow that uses this one as a module gives it all.
 given = (

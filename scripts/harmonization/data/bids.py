@@ -9,8 +9,8 @@ import numpy as np
 from harmonization.files import InputError, write_json, write_text
 from harmonization.images.directions import orientation_field
 from harmonization.images.gradients import B0_THRESHOLD
+from harmonization.images.heads import Head, head
 from harmonization.images.nifti import read_image, read_mask
-from harmonization.images.registration import Head, head
 
 # What the axes of a bvec table are: FSL's, or the voxel axes as they are (QSIPrep, dipy).
 CONVENTIONS = ("fsl", "image")

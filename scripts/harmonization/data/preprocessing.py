@@ -13,8 +13,9 @@ from scipy.ndimage import binary_dilation
 
 from harmonization.files import InputError
 from harmonization.images.gradients import volumes_by_shell
-from harmonization.images.grids import points_of_mask, rotate_directions, sample, transform_points
+from harmonization.images.grids import points_of_mask, rotate_directions, transform_points
 from harmonization.images.registration import LARGEST_ROTATION, register, rotation_of
+from harmonization.images.sampling import sample
 
 LARGEST_MOTION = 50.0  # mm
 MARGIN = 2  # voxels around the brain that count as brain

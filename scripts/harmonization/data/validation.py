@@ -10,8 +10,6 @@ from typing import Any
 
 import nibabel as nib
 import numpy as np
-from dipy.core.sphere import Sphere
-from dipy.reconst.shm import real_sh_descoteaux
 
 from harmonization.data.bids import (
     CONVENTIONS,
@@ -20,10 +18,11 @@ from harmonization.data.bids import (
     read_gradients,
 )
 from harmonization.files import InputError, read_json, sha256
-from harmonization.images.coefficients import LEGACY, coefficient_orders
+from harmonization.images.coefficients import coefficient_orders
 from harmonization.images.directions import misread_by_itself, name_of, orientation_field
 from harmonization.images.gradients import B0_THRESHOLD, has_signal, volumes_of_shell
 from harmonization.images.nifti import as_mask, load_image, shape_of
+from harmonization.images.spherical_harmonics import harmonics
 from harmonization.plan.scans import (
     FoundScan,
     bvec_convention,
@@ -367,10 +366,7 @@ def gradient_problems(
             f"{needed}; lower spherical_harmonics.order or leave out this scan"
         )
         return
-    sphere = Sphere(xyz=directions[chosen])
-    condition = np.linalg.cond(
-        real_sh_descoteaux(order, sphere.theta, sphere.phi, legacy=LEGACY)[0]
-    )
+    condition = np.linalg.cond(harmonics(directions[chosen], order))
     if condition > LARGEST_CONDITION:
         yield (
             f"{files['bvec']}: its directions at b={shell:g} leave part of the sphere out "

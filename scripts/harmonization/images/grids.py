@@ -1,9 +1,7 @@
-"""Voxel grids in world space: splitting, sampling, and turning directions between them."""
+"""Voxel grids in world space: splitting, and turning directions between them."""
 
 import nibabel as nib
 import numpy as np
-from scipy.linalg import polar
-from scipy.ndimage import map_coordinates
 
 
 def canonical(image: np.ndarray, affine: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -22,8 +20,13 @@ def rotate_directions(directions: np.ndarray, transform: np.ndarray) -> np.ndarr
     Only the rotation in the affine `transform` (fixed to moving world) turns them: scale and shear
     are errors of the scanner, not turns of the head (Leemans & Jones 2009).
     """
-    rotation, _ = polar(transform[:3, :3])
-    return directions @ rotation
+    return directions @ rotation_in(transform)
+
+
+def rotation_in(transform: np.ndarray) -> np.ndarray:
+    """Rotation (3, 3) in the affine `transform` (4, 4), by polar decomposition."""
+    left, _, right = np.linalg.svd(transform[:3, :3])
+    return left @ right
 
 
 def split_grid(
@@ -55,11 +58,6 @@ def in_view(shape: tuple[int, ...], affine: np.ndarray, points: np.ndarray) -> n
     index, last = voxel_index(affine, points), np.array(shape[:3])[:, None] - 1
     rounding = 1e-3  # voxels
     return ((index >= -rounding) & (index <= last + rounding)).all(axis=0)
-
-
-def sample(image: np.ndarray, affine: np.ndarray, points: np.ndarray, order: int) -> np.ndarray:
-    """Values of `image` at world `points` (n, 3), by splines of `order`; check with `in_view`."""
-    return map_coordinates(image, voxel_index(affine, points), order=order, mode="nearest")
 
 
 def points_of_mask(mask: np.ndarray, affine: np.ndarray) -> np.ndarray:

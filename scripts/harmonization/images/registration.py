@@ -2,23 +2,17 @@
 
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 from dipy.align.imaffine import AffineRegistration, MutualInformationMetric
 from dipy.align.transforms import AffineTransform3D, RigidTransform3D, TranslationTransform3D
-from scipy.linalg import polar
 from scipy.optimize import minimize
 from scipy.spatial.transform import Rotation
 
 from harmonization.images.directions import READINGS, agreement, name_of
-from harmonization.images.grids import (
-    canonical,
-    in_view,
-    points_of_mask,
-    sample,
-    transform_points,
-)
+from harmonization.images.grids import in_view, points_of_mask, rotation_in, transform_points
+from harmonization.images.heads import Head
+from harmonization.images.sampling import sample
 
 LEVELS = ((3, 2.0, 50), (2, 1.0, 30), (1, 0.0, 15))  # shrinking, smoothing (voxels), iterations
 LARGEST_STRETCH = 0.1  # scanners distort a head by a few percent
@@ -30,51 +24,6 @@ SMALLEST_AGREEMENT = 0.5  # of the fibre orientations; 0.97 between phantom scan
 BINS, BRIGHTEST = 32, 0.999
 COARSE_SIZE = 24  # voxels; the search for a mirror image skips every other one along longer edges
 MIRROR_RANGE, MIRROR_STEPS = 20.0, 150  # mm and degrees; evaluations
-
-
-@dataclass(frozen=True)
-class Head:
-    """One scan, as registration sees it; see `head`.
-
-    Parameters
-    ----------
-    image : ndarray, shape (x, y, z)
-        Mean b=0 image.
-    affine : ndarray, shape (4, 4)
-        Voxel to world, mm.
-    brain : ndarray of bool, shape (x, y, z)
-    field : ndarray, shape (x, y, z, 3, 3), or None
-        Fibre orientations, see `directions.orientation_field`; None if the scan shows none.
-    table_axes : ndarray, shape (3, 3)
-        Rotation from the axes of the scan's bvec table to world axes.
-    """
-
-    image: np.ndarray
-    affine: np.ndarray
-    brain: np.ndarray
-    field: np.ndarray | None
-    table_axes: np.ndarray
-
-
-def head(
-    image: np.ndarray,
-    affine: np.ndarray,
-    brain: np.ndarray,
-    field: np.ndarray | None = None,
-    table_axes: np.ndarray | None = None,
-) -> Head:
-    """Make a `Head` whose voxels run the same way in every scan, however they are stored.
-
-    An optimiser ends elsewhere if voxels come in another order, by up to a millimetre.
-    """
-    reordered, moved = canonical(image, affine)
-    return Head(
-        reordered,
-        moved,
-        canonical(brain > 0, affine)[0],
-        None if field is None else canonical(field, affine)[0],
-        np.eye(3) if table_axes is None else table_axes,
-    )
 
 
 def centre(scan: Head) -> np.ndarray:
@@ -176,7 +125,7 @@ def fibre_agreement(fixed: Head, moving: Head, transform: np.ndarray) -> np.ndar
             field[:, j, i] = field[:, i, j]
     if not np.ptp(field) or not np.ptp(fixed.field[fixed.brain][seen]):
         return None
-    rotation, _ = polar(transform[:3, :3])
+    rotation = rotation_in(transform)
     # The transform turns the fixed scan's world into the moving one's.
     turned = rotation.T @ field @ rotation
     return agreement(fixed.field[fixed.brain][seen], turned, rotation.T @ moving.table_axes)
@@ -223,7 +172,7 @@ def _entropy(p: np.ndarray) -> float:
 
 def rotation_of(transform: np.ndarray) -> float:
     """Rotation angle of a `transform` (4, 4), degrees."""
-    rotation, _ = polar(transform[:3, :3])
+    rotation = rotation_in(transform)
     return float(np.degrees(Rotation.from_matrix(rotation).magnitude()))
 
 

@@ -6,17 +6,18 @@ import numpy as np
 
 from harmonization.files import InputError
 from harmonization.images.coefficients import coefficient_orders
+from harmonization.images.deconvolution import fit_fod
 from harmonization.images.gradients import B0_THRESHOLD, has_signal
 from harmonization.images.grids import (
     in_view,
     points_of_mask,
     rotate_directions,
-    sample,
     split_grid,
     split_mask,
     transform_points,
 )
-from harmonization.images.spherical_harmonics import fit_fod, fit_signal, normalise_by_b0
+from harmonization.images.sampling import sample
+from harmonization.images.spherical_harmonics import fit_signal, normalise_by_b0
 
 SPLINES = {"nearest": 0, "linear": 1, "cubic": 3}
 

@@ -11,14 +11,13 @@ from typing import Any
 
 import numpy as np
 from dipy.core.gradients import gradient_table
-from dipy.data import get_sphere
 from dipy.reconst.dti import TensorModel
-from dipy.reconst.shm import real_sh_descoteaux
 from scipy.ndimage import binary_erosion
 
-from harmonization.images.coefficients import LEGACY
+from harmonization.images.deconvolution import fit_fod
 from harmonization.images.gradients import B0_THRESHOLD
-from harmonization.images.spherical_harmonics import fit_fod, normalise_by_b0
+from harmonization.images.spheres import sphere
+from harmonization.images.spherical_harmonics import harmonics, normalise_by_b0
 from harmonization.phantom.acquisition import Acquisition, acquire, scan_grid
 from harmonization.phantom.people import Person
 from harmonization.phantom.scanner import Scanner, b_deviation, half_range
@@ -163,9 +162,8 @@ def peak_errors(person: Person, examined: Examined, response: dict[str, Any]) ->
     true = directions[coherent, shares[coherent].argmax(axis=1)]
     where = tuple(np.argwhere(inner)[coherent].T)
     coefficients = fods(examined, where, response)
-    sphere = get_sphere(name="repulsion724")
-    basis, _, _ = real_sh_descoteaux(6, sphere.theta, sphere.phi, legacy=LEGACY)
-    peaks = sphere.vertices[(coefficients @ basis.T).argmax(axis=1)]
+    candidates = sphere("repulsion724")
+    peaks = candidates[(coefficients @ harmonics(candidates, 6).T).argmax(axis=1)]
     cosine = np.abs((peaks * true).sum(axis=1))
     return np.degrees(np.arccos(np.clip(cosine, 0, 1)))
 

@@ -4,11 +4,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import seaborn as sns
-from dipy.reconst.shm import real_sh_descoteaux
 from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 
-from harmonization.images.coefficients import LEGACY
+from harmonization.images.spherical_harmonics import harmonics
 from harmonization.phantom.atlas import POPULATIONS
 from harmonization.phantom.checks import (
     WHITE,
@@ -64,10 +63,7 @@ def draw_fods(person: Person, scan: Examined, response: dict) -> Figure:
     show(axis, scan.fa[:, y], cmap="gray", vmin=0, vmax=1.4)
     angle = np.linspace(0, 2 * np.pi, GLYPH_DIRECTIONS, endpoint=False)
     plane = np.stack([np.cos(angle), np.zeros_like(angle), np.sin(angle)], axis=1)
-    basis, _, _ = real_sh_descoteaux(
-        6, np.arccos(plane[:, 2]), np.arctan2(0, plane[:, 0]), legacy=LEGACY
-    )
-    radii = np.maximum(coefficients @ basis.T, 0)
+    radii = np.maximum(coefficients @ harmonics(plane, 6).T, 0)
     radii *= 0.5 / np.quantile(radii.max(axis=1), 0.95)
     centres = voxels[:, [0, 2]].astype(float)
     glyphs = centres[:, None] + radii[:, :, None] * plane[:, [0, 2]]

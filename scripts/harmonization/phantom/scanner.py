@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from dipy.data import get_sphere
 from scipy.optimize import brentq
 
 from harmonization.files import InputError
+from harmonization.images.spheres import sphere
 from harmonization.phantom.atlas import Atlas
 from harmonization.phantom.fields import VectorField
 from harmonization.seeds import generator_of
@@ -52,9 +52,7 @@ class Scanner:
 
         # Errors of b are proportional to the coil's errors as long as these are small.
         pattern, small = np.array(settings["gradient_coil"]), 1e-3
-        errors = b_deviation(
-            CoilField(small * pattern)(brain), get_sphere(name="repulsion100").vertices
-        )
+        errors = b_deviation(CoilField(small * pattern)(brain), sphere("repulsion100"))
         unit = half_range(errors) / small
         self.coil = CoilField(settings["b_deviation"] / unit * pattern)
 

@@ -2,12 +2,11 @@
 
 import matplotlib.pyplot as plt
 import numpy as np
-from dipy.core.sphere import Sphere
-from dipy.data import get_sphere
-from dipy.reconst.shm import real_sh_descoteaux
 from matplotlib.figure import Figure
 
-from harmonization.images.coefficients import LEGACY, order_of
+from harmonization.images.coefficients import order_of
+from harmonization.images.spheres import sphere
+from harmonization.images.spherical_harmonics import harmonics
 from harmonization.report.style import show
 
 
@@ -24,12 +23,11 @@ def direction_colours(coefficients: np.ndarray) -> np.ndarray:
     ndarray, shape (x, y, 3), between 0 and 1
         Brightness grows with anisotropy.
     """
-    sphere: Sphere = get_sphere(name="repulsion100")
-    order = order_of(coefficients.shape[-1])
-    basis, _, _ = real_sh_descoteaux(order, sphere.theta, sphere.phi, legacy=LEGACY)
+    directions = sphere("repulsion100")
+    basis = harmonics(directions, order_of(coefficients.shape[-1]))
     amplitudes = np.maximum(coefficients @ basis.T, 0)
     anisotropic = amplitudes - amplitudes.min(axis=-1, keepdims=True)
-    colours = anisotropic @ np.abs(sphere.vertices)
+    colours = anisotropic @ np.abs(directions)
     colours = colours - colours.min(axis=-1, keepdims=True)
     return np.clip(colours / max(np.quantile(colours, 0.995), 1e-9), 0, 1)
 
