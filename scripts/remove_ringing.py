@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from harmonization.data.preprocessing import remove_ringing
+from harmonization.data.ringing import remove_ringing
 from harmonization.files import read_json, run_command
 from harmonization.images.nifti import read_image, write_image
 

@@ -9,7 +9,7 @@ from scipy.spatial.transform import Rotation
 
 from harmonization.data import preprocessing
 from harmonization.data.bids import read_gradients, write_gradients
-from harmonization.data.preprocessing import brain_mask, correct_motion, denoise, remove_ringing
+from harmonization.data.preprocessing import brain_mask, correct_motion, denoise
 from harmonization.files import InputError, read_json, write_json
 from harmonization.images.gradients import volumes_by_shell
 from harmonization.images.grids import points_of_mask, split_grid, transform_points
@@ -73,19 +73,6 @@ def test_denoising_takes_most_of_the_noise_and_leaves_the_rest(truth, noisy):
 def test_a_scan_too_thin_to_denoise_is_told(truth, noisy):
     with pytest.raises(InputError, match=r"takes 5 voxels in every direction.*switch"):
         denoise(noisy[:, :, :4], truth.bvals)
-
-
-def test_ringing_beside_an_edge_shrinks():
-    edge = np.zeros((256, 256))
-    edge[64:192, 64:192] = 1.0
-    spectrum = np.fft.fftshift(np.fft.fft2(edge))[96:160, 96:160]
-    ringing = np.abs(np.fft.ifft2(np.fft.ifftshift(spectrum))) / 16
-    whole = edge.reshape(64, 4, 64, 4).mean(axis=(1, 3))
-    data = np.repeat(np.repeat(ringing[:, :, None, None], 3, axis=2), 2, axis=3)
-    corrected = remove_ringing(data)
-    assert corrected.shape == data.shape
-    inside = np.s_[20:44, 20:44]
-    assert rms(corrected[inside][..., 0, 0] - whole[inside]) < 0.5 * rms(ringing[inside] - 1)
 
 
 @pytest.fixture(scope="module")

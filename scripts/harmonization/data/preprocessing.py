@@ -1,4 +1,4 @@
-"""The least that a raw scan needs, by dipy: less noise, ringing and motion, and a brain mask.
+"""The least that a raw scan needs, by dipy: less noise and motion, and a brain mask.
 
 Distortion by susceptibility and eddy currents remains; its correction takes other tools.
 """
@@ -6,7 +6,6 @@ Distortion by susceptibility and eddy currents remains; its correction takes oth
 import warnings
 
 import numpy as np
-from dipy.denoise.gibbs import gibbs_removal
 from dipy.denoise.localpca import mppca
 from dipy.segment.mask import median_otsu
 from scipy.ndimage import binary_dilation
@@ -65,14 +64,6 @@ def denoise(data: np.ndarray, bvals: np.ndarray) -> np.ndarray:
     kept = ~brain | ~np.isfinite(denoised).all(axis=-1)
     denoised[kept] = data[kept]
     return denoised
-
-
-def remove_ringing(data: np.ndarray) -> np.ndarray:
-    """Remove Gibbs ringing from a series (x, y, z, v) by sub-voxel shifts (Kellner 2016).
-
-    Slices must be axial. The method assumes that all of k-space was sampled.
-    """
-    return gibbs_removal(data, slice_axis=2, inplace=False, num_processes=1)
 
 
 def correct_motion(
