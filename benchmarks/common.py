@@ -213,7 +213,7 @@ def ratio(of: list[float], to: list[float]) -> float:
 
 
 def peak_works(device: str, precision: torch.dtype) -> dict[str, Work]:
-    """Return arithmetic at which the device is best: a product of large matrices, a wide convolution.
+    """What a device does best: a product of large matrices, and a wide convolution.
 
     Libraries differ in how well they know a processor, so the faster of the two is its peak. The
     work is GFLOP.

@@ -18,6 +18,7 @@ bound by      arithmetic (at least half of the peak), shape (convolutions too sm
 Compare what is within one run: absolute times on a shared machine are noise.
 """
 
+import os
 import statistics
 from dataclasses import dataclass
 
@@ -147,6 +148,7 @@ def measure(
 
 def kernel_times(step: Work, device: str, steps: int = 3) -> tuple[float, float]:
     """Share of a step's computing time in convolutions, and seconds of computing in a step."""
+    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # or the profiler talks
     activities = [ProfilerActivity.CPU]
     if device == "cuda":
         activities.append(ProfilerActivity.CUDA)
