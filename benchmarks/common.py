@@ -29,7 +29,9 @@ from harmonization.plan.plan import ModelKey, Plan
 
 CHANNELS = 28
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
-ROUNDS = 5  # of whatever is compared, so that a busy moment of the machine meets all alike
+# What is compared takes turns, so that a busy moment of the machine meets all alike.
+ROUNDS = 5
+SHORTEST_ROUND = 0.1  # seconds
 
 
 # --- Networks
@@ -175,18 +177,24 @@ Work = Callable[[], float]  # does some work; returns how much, such as a number
 
 
 def rates(works: dict[str, Work], device: str, seconds: float) -> dict[str, list[float]]:
-    """Work per second of each of `works`, in `ROUNDS` rounds that take turns.
+    """Work per second of each of `works`, which take turns, in each of several rounds.
 
     Each work gets `seconds` in all, after a warm-up.
     """
+    rounds = number_of_rounds(seconds)
     for work in works.values():
         work()
         work()
     found: dict[str, list[float]] = {name: [] for name in works}
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         for name, work in works.items():
-            found[name].append(rate(work, device, seconds / ROUNDS))
+            found[name].append(rate(work, device, seconds / rounds))
     return found
+
+
+def number_of_rounds(seconds: float) -> int:
+    """Rounds in so many seconds: fewer where they would be too short to tell anything."""
+    return min(max(int(seconds / SHORTEST_ROUND), 1), ROUNDS)
 
 
 def rate(work: Work, device: str, seconds: float) -> float:
@@ -241,15 +249,16 @@ def peak_works(device: str, precision: torch.dtype) -> dict[str, Work]:
     return {"matrices": multiply, "convolution": convolve}
 
 
-def side_by_side(processes: int, measure: Callable[..., float], *arguments: Any) -> list[float]:
-    """Run `measure` in so many processes, which start together; return what each measured.
+def side_by_side(processes: int, measure: Callable[..., Any], *arguments: Any) -> list[Any]:
+    """Run `measure` in so many processes at once; return what each of them returned.
 
-    `measure` calls the first of its arguments when it is ready to start.
+    The first of its arguments is a function that waits until all processes have called it, and
+    returns another number to each, from 0.
     """
     context = multiprocessing.get_context("spawn")
     barrier = context.Barrier(processes)
     with ProcessPoolExecutor(processes, context, _keep_barrier, (barrier,)) as pool:
-        # A process waits for the others at the barrier, so each of them takes one task.
+        # A process waits for the others, so each of them takes one task.
         tasks = [pool.submit(measure, _wait, *arguments) for _ in range(processes)]
         return [task.result() for task in tasks]
 
@@ -259,8 +268,8 @@ def _keep_barrier(barrier: Any) -> None:
     _barrier = barrier
 
 
-def _wait() -> None:
-    _barrier.wait(timeout=120)
+def _wait() -> int:
+    return _barrier.wait(timeout=120)
 
 
 # --- Output
