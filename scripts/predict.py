@@ -29,7 +29,7 @@ def main() -> None:
             f"{args.source}: shape {source.shape}, but the model takes {task.channels} "
             "coefficients; fit spherical harmonics of the model's order"
         )
-    image = model.apply(source, mask, card)[args.target]
+    image = model.apply(source, mask, card, args.target)
     _, target_affine = split_grid(mask.shape, affine, task.scales[args.target])
     write_image(args.output, image, target_affine)
 

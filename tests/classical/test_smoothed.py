@@ -38,7 +38,7 @@ def test_a_gain_is_undone_exactly_where_there_is_no_noise(tmp_path, rng):
     np.testing.assert_allclose(fitted.scale, GAIN, rtol=1e-4)
     np.testing.assert_allclose(fitted.offset, 0.1, atol=1e-4)
     source, mask = fold.image("b", "source"), fold.mask("b", "source")
-    image = fitted.apply(source, mask, card=None)["t"]
+    image = fitted.apply(source, mask, card=None, target="t")
     np.testing.assert_allclose(image, fold.image("b", "t"), atol=1e-3)
 
 
@@ -60,7 +60,7 @@ def test_a_fitted_model_survives_its_arrays(tmp_path, rng):
     again.restore(fitted.arrays())
     image, mask = fold.image("b", "source"), fold.mask("b", "source")
     mask[:5] = 0
-    predicted = [m.apply(image, mask, card=None)["t"] for m in (fitted, again)]
+    predicted = [m.apply(image, mask, card=None, target="t") for m in (fitted, again)]
     np.testing.assert_array_equal(*predicted)
     assert (predicted[0][:5] == 0).all()
     assert fitted.count_parameters() == 2 * CHANNELS + 1

@@ -19,6 +19,7 @@ from harmonization.learning.network import Network, Task
 from harmonization.learning.patches import patch_mse
 from harmonization.networks.diqt import Diqt
 from harmonization.networks.espcn import Espcn
+from harmonization.networks.hard_sharing import HardSharing
 from harmonization.networks.multi_stage import MultiStage
 from harmonization.networks.noise import Noise
 from harmonization.plan.configuration import merge
@@ -87,6 +88,29 @@ def test_every_network_maps_a_window_to_its_core(name, target):
     for platform, prediction in predictions.items():
         edge = 7 * SCALES[platform]
         assert prediction.shape == (3, 4, edge, edge, edge)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("target", SCALES)
+def test_one_target_alone_is_predicted_as_among_all(name, target):
+    method = NETWORKS[name]
+    x = torch.randn(3, 4, 11, 11, 11)
+    outputs = []
+    for predict in (lambda network: network.predict(x, target), lambda network: network(x)[target]):
+        torch.manual_seed(0)
+        model = build(specification_of(method, None if method.fits == "all" else target))
+        with torch.no_grad():
+            outputs.append(predict(model.network))
+    assert torch.equal(*outputs)
+
+
+def test_hard_sharing_computes_no_head_that_is_not_asked_for():
+    network = HardSharing(Task(4, SCALES, None, 0)).eval()
+    used = []
+    for target, head in network.heads.items():
+        head.register_forward_hook(lambda *_, target=target: used.append(target))
+    network.predict(torch.randn(1, 4, 11, 11, 11), "b")
+    assert used == ["b"]
 
 
 def test_every_plugin_serves_a_method():

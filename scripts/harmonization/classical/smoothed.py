@@ -46,8 +46,14 @@ class Smoothed(Model):
         error, self.width, self.scale, self.offset = min(trials, key=lambda trial: trial[0])
         return Outcome({"width": self.width, "validation_mse": error})
 
-    def apply(self, source: np.ndarray, mask: np.ndarray, card: Card) -> dict[str, np.ndarray]:  # noqa: ARG002
-        return {self.task.target: self._predict(source, mask)}
+    def apply(
+        self,
+        source: np.ndarray,
+        mask: np.ndarray,
+        card: Card,  # noqa: ARG002
+        target: str,  # noqa: ARG002
+    ) -> np.ndarray:
+        return self._predict(source, mask)
 
     def arrays(self) -> dict[str, Tensor]:
         return {

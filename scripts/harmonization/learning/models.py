@@ -185,8 +185,8 @@ class Model(ABC):
         """Learn from the training subjects, and select on the validation subjects."""
 
     @abstractmethod
-    def apply(self, source: np.ndarray, mask: np.ndarray, card: Card) -> dict[str, np.ndarray]:
-        """Predict from a whole source image.
+    def apply(self, source: np.ndarray, mask: np.ndarray, card: Card, target: str) -> np.ndarray:
+        """Predict the image of one target from a whole source image.
 
         Parameters
         ----------
@@ -195,11 +195,13 @@ class Model(ABC):
         mask : ndarray, shape (x, y, z)
             Brain of the source.
         card : Card
+        target : str
+            One of the targets that the model predicts.
 
         Returns
         -------
-        dict of str to ndarray, shape (x r, y r, z r, c)
-            By target, raw coefficients as float32; 0 outside the mask.
+        ndarray, shape (x r, y r, z r, c)
+            Raw coefficients as float32; 0 outside the mask.
         """
 
     @abstractmethod
@@ -262,31 +264,25 @@ class NetworkModel(Model):
         )
 
     @torch.no_grad()
-    def apply(self, source: np.ndarray, mask: np.ndarray, card: Card) -> dict[str, np.ndarray]:
-        lattice = Lattice(**card.lattice)
+    def apply(self, source: np.ndarray, mask: np.ndarray, card: Card, target: str) -> np.ndarray:
+        lattice, r = Lattice(**card.lattice), self.task.scales[target]
         padded = pad_source(normalise(source, card.normalisation["input"]), lattice)
         volumes = torch.from_numpy(padded).to(self.device)[None]
         cores = np.argwhere(lattice.touched(mask))
         patches = torch.from_numpy(np.insert(cores, 0, 0, axis=1)).to(self.device)
-        images: dict[str, np.ndarray] = {}
+        edge = lattice.core * r
+        shape = [n * edge for n in lattice.shape(source.shape)]
+        image = np.zeros((*shape, source.shape[-1]), dtype=np.float32)
         for some in patches.split(BATCH):
             windows = gather(volumes, some, lattice.core, lattice.window)
-            for target, prediction in self.network(windows).items():
-                edge = lattice.core * self.task.scales[target]
-                if target not in images:
-                    shape = [n * edge for n in lattice.shape(source.shape)]
-                    images[target] = np.zeros((*shape, source.shape[-1]), dtype=np.float32)
-                for core, values in zip(some[:, 1:] * edge, prediction.cpu().numpy(), strict=True):
-                    x, y, z = core.tolist()
-                    images[target][x : x + edge, y : y + edge, z : z + edge] = values.transpose(
-                        1, 2, 3, 0
-                    )
-        for target, image in images.items():
-            brain = split_mask(mask, self.task.scales[target])
-            x, y, z = brain.shape
-            raw = denormalise(image[:x, :y, :z], card.normalisation["outputs"][target])
-            images[target] = np.where(brain[..., None], raw, np.float32(0))
-        return images
+            prediction = self.network.predict(windows, target).cpu().numpy()
+            for core, values in zip(some[:, 1:] * edge, prediction, strict=True):
+                x, y, z = core.tolist()
+                image[x : x + edge, y : y + edge, z : z + edge] = values.transpose(1, 2, 3, 0)
+        brain = split_mask(mask, r)
+        x, y, z = brain.shape
+        raw = denormalise(image[:x, :y, :z], card.normalisation["outputs"][target])
+        return np.where(brain[..., None], raw, np.float32(0))
 
     def arrays(self) -> dict[str, Tensor]:
         return {name: v.contiguous().cpu() for name, v in self.network.state_dict().items()}

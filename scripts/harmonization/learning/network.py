@@ -66,6 +66,10 @@ class Network(nn.Module, ABC):
         predictions, _ = self.training_outputs(x)
         return predictions
 
+    def predict(self, x: Tensor, target: str) -> Tensor:
+        """Prediction of one target alone; networks that can leave out the others do so."""
+        return self(x)[target]
+
     @abstractmethod
     def training_outputs(self, x: Tensor) -> tuple[Predictions, AuxiliaryLosses]:
         """Predictions, and auxiliary losses: (platform, another prediction of it, weight)."""

@@ -39,7 +39,8 @@ def gather(volumes: Tensor, patches: Tensor, stride: int, size: int) -> Tensor:
     edge = torch.arange(size, device=volumes.device)
     offset = (edge[:, None, None] * y + edge[:, None]) * z + edge
     rows = (start[:, None] + offset.ravel()).ravel()
-    cut = volumes.reshape(-1, channels)[rows]
+    # Twice as fast on a processor as indexing by [rows].
+    cut = volumes.reshape(-1, channels).index_select(0, rows)
     return cut.reshape(-1, size, size, size, channels).permute(0, 4, 1, 2, 3)
 
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from harmonization.files import InputError
 from harmonization.learning.layers import copy_state
 from harmonization.learning.network import Network
-from harmonization.learning.patches import PatchData, patch_mse
+from harmonization.learning.patches import Cores, PatchData, patch_mse
 
 CONVERGED_GAIN = 0.01  # largest gain in the last fifth of a training that counts as converged
 
@@ -130,13 +130,7 @@ def training_step(
     precision: torch.dtype = torch.float32,
 ) -> float:
     """Take one step on the `chosen` patches; return the mean patch MSE of the predictions."""
-    windows, cores = data.batch(chosen)
-    with computing_in(precision, data):
-        predictions, auxiliary = network.training_outputs(windows)
-    errors = [patch_mse(y, *cores[platform]).mean() for platform, y in predictions.items()]
-    loss = sum(errors)
-    for platform, prediction, weight in auxiliary:
-        loss = loss + weight * patch_mse(prediction, *cores[platform]).mean()
+    loss, errors = training_loss(network, *data.batch(chosen), precision)
     if not math.isfinite(loss.item()):
         patches = data.patches[chosen.to(data.patches.device)].tolist()
         raise InputError(
@@ -149,13 +143,34 @@ def training_step(
     return sum(e.item() for e in errors) / len(errors)
 
 
+def training_loss(
+    network: Network, windows: Tensor, cores: Cores, precision: torch.dtype = torch.float32
+) -> tuple[Tensor, list[Tensor]]:
+    """Loss on a batch of patches, and the mean patch MSE of each prediction.
+
+    Parameters
+    ----------
+    network : Network
+    windows, cores : Tensor and dict
+        As `PatchData.batch` returns them.
+    precision : torch.dtype
+    """
+    with computing_in(precision, windows):
+        predictions, auxiliary = network.training_outputs(windows)
+    errors = [patch_mse(y, *cores[platform]).mean() for platform, y in predictions.items()]
+    loss = sum(errors)
+    for platform, prediction, weight in auxiliary:
+        loss = loss + weight * patch_mse(prediction, *cores[platform]).mean()
+    return loss, errors
+
+
 @torch.no_grad()
 def validate(network: Network, data: PatchData, precision: torch.dtype = torch.float32) -> float:
     """Mean patch MSE over all patches and platforms, with the network in evaluation mode."""
     network.eval()
     total: dict[str, float] = {}
     for windows, cores in data.batches():
-        with computing_in(precision, data):
+        with computing_in(precision, windows):
             predictions = network(windows)
         for platform, prediction in predictions.items():
             error = patch_mse(prediction, *cores[platform]).sum().item()
@@ -163,11 +178,9 @@ def validate(network: Network, data: PatchData, precision: torch.dtype = torch.f
     return sum(total.values()) / len(total) / len(data)
 
 
-def computing_in(precision: torch.dtype, data: PatchData) -> torch.autocast:
-    """Context in which networks compute in `precision` on the device of `data`."""
-    return torch.autocast(
-        data.source.device.type, precision, enabled=precision is not torch.float32
-    )
+def computing_in(precision: torch.dtype, windows: Tensor) -> torch.autocast:
+    """Context in which networks compute in `precision` on the device of `windows`."""
+    return torch.autocast(windows.device.type, precision, enabled=precision is not torch.float32)
 
 
 def freeze(network: nn.Module, frozen: list[str]) -> None:

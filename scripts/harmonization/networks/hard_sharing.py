@@ -24,3 +24,6 @@ class HardSharing(Network):
     def training_outputs(self, x: Tensor) -> tuple[Predictions, AuxiliaryLosses]:
         shared = self.trunk(x)
         return {target: head(shared) for target, head in self.heads.items()}, []
+
+    def predict(self, x: Tensor, target: str) -> Tensor:
+        return self.heads[target](self.trunk(x))
