@@ -1,5 +1,6 @@
 """Fixtures shared by the tests."""
 
+import gzip
 import json
 import os
 import re
@@ -131,7 +132,10 @@ def write_study(run: Path, study: Path, without: tuple[str, ...] = ()) -> None:
                 name = name.replace(part, "")
             place = study / path.relative_to(bids).parent
             place.mkdir(parents=True, exist_ok=True)
-            shutil.copy(path, place / name)
+            if path.suffix == ".nii":  # users have packed series
+                (place / f"{name}.gz").write_bytes(gzip.compress(path.read_bytes(), 1))
+            else:
+                shutil.copy(path, place / name)
     write_dataset_description(study, "Study", {"Name": "tests"})
 
 

@@ -97,7 +97,7 @@ def write_released_tree(bids, root):
     Names are in upper or lower case, images compressed or not, b-vectors in rows or columns, tables
     with blanks or tabs, and b=0 volumes of another echo time come last.
     """
-    for number, scan in enumerate(sorted(bids.rglob("*run-1_desc-preproc_dwi.nii.gz"))):
+    for number, scan in enumerate(sorted(bids.rglob("*run-1_desc-preproc_dwi.nii"))):
         subject, session, acquisition = re.match(
             r"sub-(\w+)_ses-(\w+)_acq-(\w+)_run", scan.name
         ).groups()
@@ -108,8 +108,8 @@ def write_released_tree(bids, root):
         data = np.concatenate([data, 0.8 * data[..., :2]], axis=-1)
         end = ".nii" if number % 2 else ".nii.gz"
         nib.save(nib.Nifti1Image(data, image.affine), folder / f"dwi{end}")
-        shutil.copy(str(scan).replace("preproc_dwi", "brain_mask"), folder / "mask.nii.gz")
-        stem = str(scan).removesuffix(".nii.gz")
+        stem = str(scan).removesuffix(".nii")
+        shutil.copy(f"{stem.replace('preproc_dwi', 'brain_mask')}.nii.gz", folder / "mask.nii.gz")
         bvals = np.r_[np.loadtxt(f"{stem}.bval"), 0, 0]
         bvecs = np.c_[np.loadtxt(f"{stem}.bvec"), np.zeros((3, 2))]
         np.savetxt(folder / "dwi.bval", bvals[None], fmt="%g", delimiter="\t")
@@ -143,7 +143,7 @@ def test_the_released_database_is_imported_scan_by_scan(released_tree, results):
     assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
     made = released_tree / "results/paper"
     for subject, letter in zip(("01", "02", "03"), "ABC", strict=True):
-        for end in ("desc-preproc_dwi.nii.gz", "desc-brain_mask.nii.gz"):
+        for end in ("desc-preproc_dwi.nii", "desc-brain_mask.nii.gz"):
             name = f"sub-{{}}/ses-connectom/dwi/sub-{{}}_ses-connectom_acq-sa_run-1_{end}"
             direct = nib.load(results / "bids" / name.format(subject, subject))
             imported = nib.load(made / "bids" / name.format(letter, letter))
@@ -193,7 +193,7 @@ def raw_files(bids, sessions, scratch):
         for session, (scanner, protocol) in sessions.items():
             name = f"sub-{subject}_ses-{scanner}_acq-{protocol}_run-1_desc-preproc_dwi"
             scan = bids / f"sub-{subject}/ses-{scanner}/dwi/{name}"
-            data, affine = read_image(f"{scan}.nii.gz")
+            data, affine = read_image(f"{scan}.nii")
             bvals, directions = read_gradients(f"{scan}.bval", f"{scan}.bvec", affine)
             kept = np.r_[np.flatnonzero(bvals < 50)[:1], np.flatnonzero(bvals > 50)[:20]]
             bvals = np.where(bvals > 50, bvals + 5 * (np.arange(len(bvals)) % 3 - 1), 5)

@@ -36,7 +36,7 @@ class RunPaths:
         on_grid = "sub-{subject}_platform-{platform}"
         self._valid = f"{results}/validated/{{stage}}{on_grid}"
         self._steps = f"{results}/preprocessing/{{step}}/{on_grid}"
-        self.cropped = f"{results}/cropped/{on_grid}.nii.gz"
+        self.cropped = f"{results}/cropped/{on_grid}.nii"
         self.cropped_mask = f"{results}/cropped/{on_grid}_mask.nii.gz"
         self.transform = f"{results}/registration/{{scan}}/{on_grid}.txt"
         self.quality = f"{results}/registration/{{scan}}/{on_grid}.json"
@@ -108,7 +108,7 @@ class BidsScan:
         folder = f"{bids}/sub-{subject}/ses-{session}/dwi"
         stem = f"{folder}/sub-{subject}_ses-{session}_acq-{acquisition}_run-{run}"
         series = f"{stem}_desc-{'truth' if truth else 'preproc'}_dwi"
-        self.dwi = f"{series}.nii.gz"
+        self.dwi = f"{series}.nii"  # packing series between jobs would cost more than the disk
         self.bval = f"{series}.bval"
         self.bvec = f"{series}.bvec"
         self.sidecar = f"{series}.json"
