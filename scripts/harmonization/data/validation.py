@@ -21,7 +21,7 @@ from harmonization.files import InputError, read_json, sha256
 from harmonization.images.coefficients import coefficient_orders
 from harmonization.images.directions import misread_by_itself, name_of, orientation_field
 from harmonization.images.gradients import B0_THRESHOLD, has_signal, volumes_of_shell
-from harmonization.images.nifti import as_mask, load_image, shape_of
+from harmonization.images.nifti import as_mask, load_image, shape_of, values_of
 from harmonization.images.spherical_harmonics import harmonics
 from harmonization.plan.scans import (
     FoundScan,
@@ -273,7 +273,7 @@ def _read(path: Path, dimensions: int) -> tuple[np.ndarray, np.ndarray]:
     if np.isinf(slope):
         raise InputError(f"{path}: its scale factor is {slope}; convert it again")
     try:
-        data = np.asarray(image.dataobj, dtype=np.float32).reshape(shape)
+        data = values_of(image).reshape(shape)
     except (OSError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise InputError(

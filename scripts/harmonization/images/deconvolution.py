@@ -83,7 +83,7 @@ def deconvolve(signal: np.ndarray, design: np.ndarray, constraints: np.ndarray) 
         signal @ design,
         normal[rows, columns],
         np.ascontiguousarray(constraints.T),
-        constraints[:, rows] * constraints[:, columns],
+        np.ascontiguousarray(constraints[:, rows] * constraints[:, columns]),
     )
 
 

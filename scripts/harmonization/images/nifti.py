@@ -95,7 +95,7 @@ def read_image(
     shape = shape_of(image)
     try:
         if volumes is None:
-            data = np.asarray(image.dataobj, dtype=np.float32).reshape(shape)
+            data = values_of(image).reshape(shape)
         else:
             dropped = (0,) * (len(image.shape) - len(shape))
             chosen = [image.dataobj[(..., volume, *dropped)] for volume in volumes]
@@ -107,6 +107,21 @@ def read_image(
     if not np.isfinite(data).all():
         raise InputError(f"{path}: holds NaN or infinite values; repair or leave out this scan")
     return data, image.affine
+
+
+def values_of(image: nib.Nifti1Image) -> np.ndarray:
+    """Read the values of an image as float32, scaled as its header says."""
+    stored = image.dataobj.get_unscaled()
+    if stored.dtype.itemsize > 2:
+        return np.asarray(image.dataobj, dtype=np.float32)
+    # Integers of 16 bits are exact in float32, where scaling takes a tenth of the time that
+    # nibabel takes in float64.
+    data = stored.astype(np.float32)
+    if image.dataobj.slope != 1:
+        data *= np.float32(image.dataobj.slope)
+    if image.dataobj.inter != 0:
+        data += np.float32(image.dataobj.inter)
+    return data
 
 
 def read_mask(path: str | Path) -> tuple[np.ndarray, np.ndarray]:

@@ -16,7 +16,7 @@ from harmonization.images.grids import (
     split_mask,
     transform_points,
 )
-from harmonization.images.sampling import sample
+from harmonization.images.sampling import sample, sample_volumes
 from harmonization.images.spherical_harmonics import fit_signal, normalise_by_b0
 
 SPLINES = {"nearest": 0, "linear": 1, "cubic": 3}
@@ -111,9 +111,7 @@ def coefficients_on_grid(
     order = SPLINES["nearest" if transform is None else interpolation]
     b0 = bvals < B0_THRESHOLD
     used = b0 | shell
-    values = np.stack(
-        [sample(dwi[..., v], affine, points[seen], order) for v in np.flatnonzero(used)], 1
-    )
+    values = sample_volumes(dwi, np.flatnonzero(used), affine, points[seen], order)
     # Without any signal nothing was measured, whatever the mask says.
     in_brain[seen] &= has_signal(values, b0[used])
     turned = rotate_directions(directions, to_scan)
