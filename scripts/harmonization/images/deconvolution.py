@@ -44,16 +44,32 @@ def fit_fod(
     ndarray, shape (n, coefficients)
     """
     basis, orders = harmonics(directions, order), coefficient_orders(order)
-    # The response to a fibre along z, divided by the fibre, is one number for each order.
-    decay = directions**2 @ np.array(response["eigenvalues"])[::-1]
-    response_to_z = np.linalg.lstsq(basis, response["s0"] * np.exp(-shell * decay))[0]
-    fibre = harmonics(ALONG_Z, order)[0]
-    zonal = np.flatnonzero(fibre)
-    kernel = (response_to_z[zonal] / fibre[zonal])[orders // 2]
+    by_order, _ = response_kernel(directions, shell, order, response)
+    kernel = by_order[orders // 2]
     # With even orders only, half a sphere constrains as the whole does.
     constraints = harmonics(half_sphere(CONSTRAINED), order)
     weight = len(orders) * kernel[0] / np.sqrt(len(constraints) * 362)
     return deconvolve(np.asarray(signal, dtype=float), kernel * basis, weight * constraints)
+
+
+def response_kernel(
+    directions: np.ndarray, shell: float, order: int, response: dict[str, Any]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Response to a single fibre, by order; parameters as in `fit_fod`.
+
+    Returns
+    -------
+    kernel : ndarray, shape (order / 2 + 1,)
+        What convolution multiplies the coefficients of each order by.
+    along_z : ndarray, shape (order / 2 + 1,)
+        Coefficients of the response to a fibre along z; those with m=0, the others are 0.
+    """
+    decay = directions**2 @ np.array(response["eigenvalues"])[::-1]
+    signal = response["s0"] * np.exp(-shell * decay)
+    coefficients = np.linalg.lstsq(harmonics(directions, order), signal)[0]
+    fibre = harmonics(ALONG_Z, order)[0]
+    zonal = np.flatnonzero(fibre)
+    return coefficients[zonal] / fibre[zonal], coefficients[zonal]
 
 
 def deconvolve(signal: np.ndarray, design: np.ndarray, constraints: np.ndarray) -> np.ndarray:
