@@ -129,7 +129,7 @@ def test_motion_is_found_and_undone_and_directions_turn_along(still, moved):
 def test_a_volume_that_fits_nowhere_is_named(truth, monkeypatch):
     turned = np.eye(4)
     turned[:3, :3] = Rotation.from_euler("z", 40, degrees=True).as_matrix()
-    monkeypatch.setattr(preprocessing, "register", lambda *_, **__: turned)
+    monkeypatch.setattr(preprocessing, "register_within", lambda *_: turned)
     data = truth.signal[..., :1].repeat(3, axis=-1)
     with pytest.raises(InputError, match=r"volume 1 fits only when moved by .* mm and 80 degrees"):
         correct_motion(data, truth.affine, np.array([0.0, 1000, 1000]), np.eye(3))

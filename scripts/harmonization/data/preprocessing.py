@@ -13,7 +13,7 @@ from scipy.ndimage import binary_dilation
 from harmonization.files import InputError
 from harmonization.images.gradients import volumes_by_shell
 from harmonization.images.grids import points_of_mask, rotate_directions, transform_points
-from harmonization.images.registration import LARGEST_ROTATION, register, rotation_of
+from harmonization.images.registration import LARGEST_ROTATION, register_within, rotation_of
 from harmonization.images.sampling import sample
 
 LARGEST_MOTION = 50.0  # mm
@@ -102,16 +102,14 @@ def correct_motion(
     means = [data[..., shell].mean(axis=-1) for shell in shells]
     brain = _around_brain(means[0])
 
-    def pose(fixed: np.ndarray, moving: np.ndarray) -> np.ndarray:
-        return register(fixed, affine, moving, affine, "rigid", mask=brain)
-
     transforms, to_shell = np.empty((len(bvals), 4, 4)), np.eye(4)
     for number, (shell, mean) in enumerate(zip(shells, means, strict=True)):
         if number:
-            to_shell = pose(means[number - 1], mean) @ to_shell
+            to_shell = register_within(brain, means[number - 1], mean, affine) @ to_shell
         for volume in shell:
-            alone = len(shell) == 1
-            within = np.eye(4) if alone else pose(mean, data[..., volume])
+            within = np.eye(4)
+            if len(shell) > 1:
+                within = register_within(brain, mean, data[..., volume], affine)
             transforms[volume] = within @ to_shell
     points = points_of_mask(np.ones(data.shape[:3], dtype=bool), affine)
     corrected = np.empty(data.shape, dtype=np.float32)
