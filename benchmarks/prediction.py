@@ -66,17 +66,17 @@ def main() -> None:
     args = options.parse_args()
     device = choose_device(args.gpus)
     print_machine(device, "float32")
-    print_predictions(device, args.size, args.seconds)
+    print_predictions(network_cases(plan_of_all_methods()), device, args.size, args.seconds)
 
 
-def print_predictions(device: str, size: float, seconds: float) -> None:
-    """Measure every network, and print its row."""
+def print_predictions(cases: list[Case], device: str, size: float, seconds: float) -> None:
+    """Measure each network, and print its row."""
     print_row("network", "seconds", "voxels/s", "growth", "peak MB", "of all")
     slow = []
     # One task for each process: its peak of memory is that of one network.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, context, max_tasks_per_child=1) as pool:
-        for case in network_cases(plan_of_all_methods()):
+        for case in cases:
             found = pool.submit(measure, case, device, size, seconds).result()
             print_row(
                 case.name,

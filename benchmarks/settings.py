@@ -4,7 +4,8 @@
 
 Each row is the bare training step (see `training.py`) on one ready batch, and the ratio to the
 default: batches of 4, bfloat16 where the processor has it, channels last, one thread. All rows take
-turns. The last rows share two cores in two ways: two trainings of one thread each, or one of two threads. Run this on an idle machine with at least two cores.
+turns. The last rows share two cores in two ways: two trainings of one thread each, or one of two
+threads. Run this on an idle machine with at least two cores.
 """
 
 import dataclasses

@@ -84,15 +84,22 @@ def main() -> None:
     device = choose_device(args.gpus)
     precision = choose_precision(args.precision, device)
     print_machine(device, f"{precision}, batches of {args.batch}")
-    print_speeds(device, precision, args.batch, args.seconds)
-
-
-def print_speeds(device: str, precision: torch.dtype, batch: int, seconds: float) -> None:
-    """Measure every network, and print its row."""
     plan = plan_of_all_methods()
+    print_speeds(plan, training_cases(plan), device, precision, args.batch, args.seconds)
+
+
+def print_speeds(
+    plan: Plan,
+    cases: list[Case],
+    device: str,
+    precision: torch.dtype,
+    batch: int,
+    seconds: float,
+) -> None:
+    """Measure each network, and print its row."""
     print_row("network", *COLUMNS)
     slow = []
-    for case in training_cases(plan):
+    for case in cases:
         speed = measure(plan, case, device, precision, batch, seconds)
         print_row(
             case.name,

@@ -1,0 +1,122 @@
+"""The benchmarks run and show every row; nothing here depends on how fast the machine is."""
+
+import importlib.util
+import subprocess
+import sys
+
+import pytest
+import torch
+import yaml
+from conftest import ROOT
+
+BENCHMARKS = ROOT / "benchmarks"
+METHODS = {
+    path.stem: yaml.safe_load(path.read_text())
+    for path in (ROOT / "config/methods").rglob("*.yaml")
+}
+TRAINED = {name for name, method in METHODS.items() if "training" in method}
+SOLVED = {name for name, method in METHODS.items() if "solve" in method}
+NEEDS_GPU = "needs a GPU"
+without_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+
+
+def python(*arguments, status=0):
+    """Output of Python in the benchmarks' folder, which must end with this exit status."""
+    result = subprocess.run(
+        [sys.executable, *arguments], cwd=BENCHMARKS, capture_output=True, text=True, check=False
+    )
+    assert result.returncode == status, result.stdout + result.stderr
+    return result.stdout + result.stderr
+
+
+def first_words(output):
+    """What stands before the first comma or space of each line."""
+    return {line.replace(",", " ").split()[0] for line in output.splitlines() if line.strip()}
+
+
+def row(output, name):
+    """The only row of that name."""
+    (found,) = (line for line in output.splitlines() if line.startswith(f"{name} "))
+    return found
+
+
+@pytest.mark.slow
+def test_training_measures_every_trained_method():
+    output = python("training.py", "--seconds", "0.01", "--batch", "1")
+    assert first_words(output) >= TRAINED
+    assert not first_words(output) & SOLVED
+    assert "msp_espcn, r=1, first_stage frozen" in output
+
+
+@pytest.mark.slow
+def test_prediction_measures_every_fitted_network():
+    output = python("prediction.py", "--seconds", "0.01", "--size", "0.2")
+    assert first_words(output) >= TRAINED | SOLVED
+
+
+@pytest.mark.slow
+def test_settings_compares_all_and_shares_two_cores():
+    output = python("settings.py", "--seconds", "0.01")
+    settings = {tuple(line.split()[:4]) for line in output.splitlines()}
+    for batch in ("4", "12", "32"):
+        for precision in ("float32", "bfloat16"):
+            assert {(batch, precision, "first", "1"), (batch, precision, "last", "2")} <= settings
+    assert "patches/s" in row(output, "two trainings of one thread")
+    assert "patches/s" in row(output, "one training of two threads")
+
+
+def test_feeding_says_which_rivals_are_missing():
+    output = python("feeding.py", "--seconds", "0.01", "--cores", "3")
+    assert row(output, "PatchData.batch").endswith("1.00")
+    row(output, "DataLoader, 2 workers")
+    rivals = {
+        "TorchIO Queue of a GridSampler": "torchio",
+        "MONAI GridPatchDataset": "monai",
+    }
+    for name, library in rivals.items():
+        missing = importlib.util.find_spec(library) is None
+        assert ("not installed" in row(output, name)) == missing
+
+
+def test_memory_adds_up():
+    output = python("memory.py", "--subjects", "2")
+    names = ("source", "prisma_st", "connectom_st", "connectom_sa", "all")
+    sizes = [float(line.split()[-1]) for line in output.splitlines() if line.startswith(names)]
+    assert len(sizes) == len(names)
+    assert sizes[-1] == pytest.approx(sum(sizes[:-1]), abs=0.03)
+    assert NEEDS_GPU in row(output, "peak of a training step")
+
+
+@pytest.mark.slow
+@without_gpu
+def test_gpu_tries_everything_on_the_cpu():
+    output = python("gpu.py", "--smoke", "--seconds", "0.01")
+    assert first_words(output) >= TRAINED
+    assert "compared with itself" in output
+    assert NEEDS_GPU in row(output, "all networks")
+    assert "failed: nothing" in output
+    assert "DIFFERENT" not in output
+
+
+@without_gpu
+def test_gpu_refuses_to_measure_without_one():
+    assert "sees no GPU" in python("gpu.py", status=2)
+
+
+def test_what_fails_is_named_and_gives_the_exit_status():
+    code = """
+import sys, checks, common, gpu
+plan = common.plan_of_all_methods()
+case = next(c for c in common.training_cases(plan) if c.key.method == "espcn")
+checks.OF_PRECISION = (0.0, 0.0)
+gpu.sections = lambda *_: {
+    "wrong": lambda: checks.check_trainings(plan, [case], "cpu", 2),
+    "broken": lambda: 1 / 0,
+    "good": lambda: print("reached"),
+}
+sys.argv = ["gpu.py", "--smoke"]
+gpu.main()
+"""
+    output = python("-c", code, status=1)
+    assert "failed: bfloat16 of espcn, r=1; broken" in output
+    assert "reached" in output
