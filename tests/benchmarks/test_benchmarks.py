@@ -120,3 +120,28 @@ gpu.main()
     output = python("-c", code, status=1)
     assert "failed: bfloat16 of espcn, r=1; broken" in output
     assert "reached" in output
+
+
+@pytest.mark.slow
+def test_preprocessing_compares_with_dipy():
+    steps = ["deconvolution", "ringing"]
+    output = python("preprocessing.py", "--seconds", "0.01", "--size", "0.2", "--steps", *steps)
+    for step in steps:
+        assert "dipy" in row(output, step)
+
+
+@pytest.mark.slow
+def test_workflow_counts_the_jobs_of_the_embedded_run():
+    output = python("workflow.py", "--seconds", "0.01", "--commands", "fit", "split")
+    assert int(row(output, "phantom").split()[2]) > int(row(output, "embedded").split()[2]) > 100
+    assert int(row(output, "fit").split()[2]) > 1
+
+
+@pytest.mark.slow
+def test_cost_lists_every_method_that_a_run_trains():
+    run = yaml.safe_load((ROOT / "config/phantom.yaml").read_text())
+    output = python("cost.py", "--seconds", "0.01", "--run", "../config/phantom.yaml")
+    trained = TRAINED & set(run["methods"])
+    assert first_words(output) >= trained
+    hours = [float(row(output, name).split()[-1]) for name in (*trained, "all")]
+    assert hours[-1] == pytest.approx(sum(hours[:-1]), abs=0.1 * len(hours))
