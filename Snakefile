@@ -62,9 +62,11 @@ rule all:
 
 
 onsuccess:
+    cancel_timers()
     print(f"Tables:  {P.results}/tables\nFigures: {P.results}/figures")
 
 
 # The very last thing on the console, whatever Snakemake still has to say.
 onerror:
+    cancel_timers()
     atexit.register(print, failures(log), file=sys.stderr)

@@ -14,6 +14,7 @@ sys.path.insert(0, str(ROOT / "scripts"))
 from harmonization.plan.configuration import merge
 from harmonization.plan.failures import failures
 from harmonization.plan.paths import RunPaths
+from harmonization.plan.scheduler import cancel_timers
 from harmonization.plan.version import code_version
 
 
@@ -76,3 +77,8 @@ rule compare_effects:
 
 onerror:
     atexit.register(print, failures(log), file=sys.stderr)
+    cancel_timers()
+
+
+onsuccess:
+    cancel_timers()

@@ -20,6 +20,7 @@ from harmonization.plan.configuration import with_own_platforms
 from harmonization.plan.failures import failures
 from harmonization.plan.paths import BidsScan
 from harmonization.plan.plan import Plan
+from harmonization.plan.scheduler import cancel_timers
 
 # One pinned environment runs everything, so jobs use the Python that runs Snakemake. They find the
 # commands as modules from any working directory, and nothing in that directory can replace them.
