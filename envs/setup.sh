@@ -18,7 +18,8 @@ command -v "$python" >/dev/null 2>&1 ||
     fail "$python cannot make a virtual environment: install its venv module (Debian: python3-venv)"
 
 echo "Installing $(grep -c == envs/requirements.txt) packages into .venv, a few minutes at the first time ..."
-.venv/bin/python -m pip install --disable-pip-version-check --retries 2 \
+# Python compiles what is used at its first use; to compile all of it takes as long as to install it.
+.venv/bin/python -m pip install --disable-pip-version-check --no-compile --retries 2 \
     -r envs/requirements.txt >.venv/install.log 2>&1 ||
     fail "cannot install the packages (no network?): $(grep -i error .venv/install.log | head -n 1); details in .venv/install.log"
 touch .venv/installed

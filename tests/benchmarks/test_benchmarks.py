@@ -145,3 +145,18 @@ def test_cost_lists_every_method_that_a_run_trains():
     assert first_words(output) >= trained
     hours = [float(row(output, name).split()[-1]) for name in (*trained, "all")]
     assert hours[-1] == pytest.approx(sum(hours[:-1]), abs=0.1 * len(hours))
+
+
+def test_precision_compares_two_runs(tmp_path):
+    for name, error in (("first", 1.0), ("second", 1.02)):
+        rows = [
+            f"espcn,single_task,prisma_st,0,{seed},01,brain,patch_mse,{error + 0.1 * seed}"
+            for seed in (0, 1)
+        ]
+        header = "method,family,target,fold,seed,subject,region,metric,value"
+        (tmp_path / f"{name}.csv").write_text("\n".join([header, *rows]) + "\n")
+    runs = [tmp_path / "first.csv", tmp_path / "second.csv"]
+    output = python("precision.py", *runs, status=1)
+    change, seeds = row(output, "espcn").split()[-2:]
+    assert (change, seeds) == ("+1.90", "6.73")
+    python("precision.py", runs[0], runs[0])
