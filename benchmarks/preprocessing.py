@@ -37,7 +37,8 @@ import numpy as np
 from common import ROOT, Work, parser, print_machine, print_row, rates, ratio
 
 from harmonization.data.bids import write_gradients
-from harmonization.data.preprocessing import correct_motion, denoise
+from harmonization.data.denoising import remove_noise
+from harmonization.data.preprocessing import correct_motion
 from harmonization.data.ringing import remove_ringing
 from harmonization.images.deconvolution import fit_fod, response_kernel
 from harmonization.images.directions import orientation_field
@@ -227,9 +228,13 @@ def registration(person: Person, thickness: float) -> tuple[dict[str, Work], int
 
 
 def denoising(person: Person, thickness: float) -> tuple[dict[str, Work], int]:
-    """Marchenko-Pastur PCA, by dipy."""
+    """Marchenko-Pastur PCA, against dipy's, which has a patch around every voxel."""
+    from dipy.denoise.localpca import mppca
+
     scan = scan_of(person, "prisma_st", thickness)
-    return {"ours": once(denoise, scan.signal, scan.bvals)}, scan.signal.size
+    works = {"ours": once(remove_noise, scan.signal, scan.mask > 0, 2)}
+    works["dipy"] = once(lambda: mppca(scan.signal, mask=scan.mask > 0, patch_radius=2))
+    return works, scan.signal.size
 
 
 def ringing(person: Person, thickness: float) -> tuple[dict[str, Work], int]:

@@ -1,15 +1,13 @@
-"""The least that a raw scan needs, by dipy: less noise and motion, and a brain mask.
+"""The least that a raw scan needs: less noise and motion, and a brain mask.
 
 Distortion by susceptibility and eddy currents remains; its correction takes other tools.
 """
 
-import warnings
-
 import numpy as np
-from dipy.denoise.localpca import mppca
 from dipy.segment.mask import median_otsu
 from scipy.ndimage import binary_dilation
 
+from harmonization.data.denoising import remove_noise
 from harmonization.files import InputError
 from harmonization.images.gradients import volumes_by_shell
 from harmonization.images.grids import points_of_mask, rotate_directions, transform_points
@@ -58,12 +56,7 @@ def denoise(data: np.ndarray, bvals: np.ndarray) -> np.ndarray:
             f"{data.shape[:3]}; switch off preprocessing.denoising"
         )
     brain = _around_brain(data[..., volumes_by_shell(bvals)[0]].mean(axis=-1))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # division by zero where no patch reaches
-        denoised = mppca(data, mask=brain, patch_radius=radius)
-    kept = ~brain | ~np.isfinite(denoised).all(axis=-1)
-    denoised[kept] = data[kept]
-    return denoised
+    return remove_noise(data, brain, radius)
 
 
 def correct_motion(

@@ -60,6 +60,22 @@ def in_view(shape: tuple[int, ...], affine: np.ndarray, points: np.ndarray) -> n
     return ((index >= -rounding) & (index <= last + rounding)).all(axis=0)
 
 
+def bounding_box(mask: np.ndarray) -> tuple[slice, slice, slice]:
+    """Slices of the smallest box around the voxels in `mask` (x, y, z), of which there is one."""
+    inside = np.argwhere(mask)
+    low, high = inside.min(axis=0), inside.max(axis=0) + 1
+    return tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
+
+
+def cut(
+    image: np.ndarray, affine: np.ndarray, box: tuple[slice, slice, slice]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Cut an image (x, y, z, ...) to a box; every voxel keeps its place in the world."""
+    moved = affine.copy()
+    moved[:3, 3] += affine[:3, :3] @ [side.start for side in box]
+    return image[box], moved
+
+
 def points_of_mask(mask: np.ndarray, affine: np.ndarray) -> np.ndarray:
     """World coordinates (n, 3) of the voxels in `mask`, in C order."""
     return np.argwhere(mask) @ affine[:3, :3].T + affine[:3, 3]

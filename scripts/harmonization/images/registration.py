@@ -15,7 +15,14 @@ from scipy.optimize import minimize
 from scipy.spatial.transform import Rotation
 
 from harmonization.images.directions import READINGS, agreement, name_of
-from harmonization.images.grids import in_view, points_of_mask, rotation_in, transform_points
+from harmonization.images.grids import (
+    bounding_box,
+    cut,
+    in_view,
+    points_of_mask,
+    rotation_in,
+    transform_points,
+)
 from harmonization.images.heads import Head
 from harmonization.images.sampling import sample
 
@@ -312,8 +319,9 @@ def register_within(
     # much, and do not depend on each other: the optimiser takes fewer steps and comes closer.
     units = np.diag([1 / RADIUS, 1 / RADIUS, 1 / RADIUS, 1.0])
     units[:3, 3] = -points_of_mask(mask, affine).mean(axis=0) / RADIUS
-    images = ((image, units @ affine) for image in (fixed, moving))
-    inside = mask.astype(np.int32)
+    box = bounding_box(mask)
+    images = cut(fixed, units @ affine, box), (moving, units @ affine)
+    inside = mask[box].astype(np.int32)
     found = _fit(RigidTransform3D(), *images, patience=PATIENCE, static_mask=inside)
     return np.linalg.inv(units) @ found @ units
 

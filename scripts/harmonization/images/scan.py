@@ -9,6 +9,8 @@ from harmonization.images.coefficients import coefficient_orders
 from harmonization.images.deconvolution import fit_fod
 from harmonization.images.gradients import B0_THRESHOLD, has_signal
 from harmonization.images.grids import (
+    bounding_box,
+    cut,
     in_view,
     points_of_mask,
     rotate_directions,
@@ -30,14 +32,9 @@ def crop_to_brain(mask: np.ndarray, affine: np.ndarray) -> tuple[np.ndarray, np.
     InputError
         If the mask is empty.
     """
-    inside = np.argwhere(mask > 0)
-    if not len(inside):
+    if not mask.any():
         raise InputError("the brain mask is empty; make another one")
-    low, high = inside.min(axis=0), inside.max(axis=0) + 1
-    cut = mask[tuple(slice(a, b) for a, b in zip(low, high, strict=True))]
-    moved = affine.copy()
-    moved[:3, 3] += affine[:3, :3] @ low
-    return cut, moved
+    return cut(mask, affine, bounding_box(mask > 0))
 
 
 def coefficients_on_grid(
