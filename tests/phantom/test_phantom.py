@@ -12,7 +12,12 @@ from hypothesis import strategies as st
 
 from harmonization.files import InputError
 from harmonization.phantom.acquisition import acquire, gradient_scheme, scan_grid
-from harmonization.phantom.atlas import POPULATIONS, draw_bundle, region_names
+from harmonization.phantom.atlas import (
+    POPULATIONS,
+    draw_bundle,
+    main_directions,
+    region_names,
+)
 from harmonization.phantom.checks import (
     b_range,
     check_person,
@@ -30,7 +35,7 @@ from harmonization.phantom.scanner import (
     half_range,
     readout,
 )
-from harmonization.phantom.signal import dispersed
+from harmonization.phantom.signal import decay, dispersed, signal
 from harmonization.plan.phantom import check_phantom, read_parameters
 
 FILE = ROOT / "config/travelling_heads.yaml"
@@ -203,6 +208,16 @@ def test_fractions_and_directions_are_normalised(atlas):
     assert (shares[shares > 0] > 0).all()
 
 
+def test_main_directions_are_those_of_the_largest_eigenvalue(rng):
+    axes = rng.normal(size=(50, 3, 3))
+    axes[:, 1:] *= 0.3
+    upper = np.einsum("nki,nkj->nij", axes, axes)[:, *np.triu_indices(3)]
+    expected = np.linalg.eigh(np.einsum("nki,nkj->nij", axes, axes))[1][..., -1]
+    cosine = np.abs((main_directions(upper.astype(np.float32)) * expected).sum(axis=1))
+    np.testing.assert_allclose(cosine, 1, atol=1e-4)
+    assert np.isfinite(main_directions(np.zeros((1, 6), dtype=np.float32))).all()
+
+
 def test_an_atlas_survives_its_file(atlas, tmp_path):
     atlas.save(tmp_path / "atlas.npz")
     again = type(atlas).load(tmp_path / "atlas.npz")
@@ -224,9 +239,10 @@ def test_fibres_turn_with_the_warp(person):
     """A step along a fibre in the person is a step along it in the atlas."""
     points = np.argwhere(np.ones((9, 9, 3))) * 8.0 + [-36, -50, 12]
     tissue = person.tissue(points)
-    points = points[tissue.brain][tissue.white > 0]
-    population = tissue.fibre_fractions.argmax(axis=1)
-    fibre = tissue.fibres[np.arange(len(points)), population]
+    white = tissue.white > 0
+    points = points[tissue.brain][white]
+    population = tissue.fibre_fractions[white].argmax(axis=1)
+    fibre = tissue.fibres[white][np.arange(len(points)), population]
     step = 0.1
     moved = person.to_atlas(points + step * fibre) - person.to_atlas(points - step * fibre)
     moved /= np.linalg.norm(moved, axis=1, keepdims=True)
@@ -269,8 +285,62 @@ def test_dispersion_is_the_mean_over_tilted_sticks(q, angle, spread):
     sticks /= np.linalg.norm(sticks, axis=1, keepdims=True)
     gradient = np.array([np.sin(np.radians(angle)), 0, np.cos(np.radians(angle))])
     sampled = np.exp(-q * (sticks @ gradient) ** 2).mean()
-    closed = dispersed(np.array(q), np.cos(np.radians(angle)) ** 2, np.radians(spread) ** 2)
+    closed = dispersed(
+        *map(np.float32, (q, np.cos(np.radians(angle)) ** 2, np.radians(spread) ** 2))
+    )
     assert closed == pytest.approx(sampled, abs=0.03)
+
+
+def test_the_compiled_exponential_is_one():
+    x = np.linspace(0, 20, 2001, dtype=np.float32)
+    np.testing.assert_allclose([decay(value) for value in x], np.exp(-x), rtol=1e-5, atol=1e-8)
+
+
+def test_the_signal_is_the_sum_of_its_compartments(person, rng):
+    """The compiled code against the model's formula, written plainly in float64."""
+    points = person.atlas.brain_points(24.0)
+    tissue = person.tissue(points)
+    coil = np.eye(3) + rng.normal(0, 0.03, (tissue.brain.sum(), 3, 3))
+    bvals, directions = gradient_scheme({1200: 6, 3000: 6}, 1)
+    p, te, own = PARAMETERS["tissue"], 80.0, tissue.properties
+
+    gradients = np.einsum("nij,vj->vni", coil, directions)
+    strength = (gradients**2).sum(axis=-1)
+    b = bvals[:, None] * strength
+
+    def cosine2(axes):
+        return np.einsum("vni,ni->vn", gradients, axes) ** 2 / np.maximum(strength, 1e-6)
+
+    def tilted(q, cosine2):
+        spread = np.radians(own["dispersion"].astype(float)) ** 2
+        q = q / (1 + 2 * spread)
+        widening = 1 + 2 * spread * q * (1 - cosine2)
+        return np.exp(-q * cosine2 / widening) / np.sqrt(widening)
+
+    along, across = own["parallel_diffusivity"], own["extra_perpendicular_diffusivity"]
+    white = sum(
+        share
+        * (
+            own["intra_fraction"] * np.exp(-te / own["t2_intra"]) * tilted(b * along, c)
+            + (1 - own["intra_fraction"])
+            * np.exp(-te / own["t2_extra"])
+            * np.exp(-b * across)
+            * tilted(b * (along - across), c)
+        )
+        for share, c in (
+            (tissue.fibre_fractions[:, k], cosine2(tissue.fibres[:, k])) for k in range(3)
+        )
+    )
+    low, high = p["grey_perpendicular_diffusivity"], p["grey_parallel_diffusivity"]
+    grey = np.exp(-te / p["t2_grey"] - b * (low + (high - low) * cosine2(tissue.columns)))
+    csf = np.exp(-te / p["t2_csf"] - b * p["csf_diffusivity"])
+    expected = (
+        p["density_white"] * tissue.white * white
+        + p["density_grey"] * tissue.grey * grey
+        + p["density_csf"] * tissue.csf * csf
+    )
+    found = signal(tissue, p, te, bvals, directions, coil)
+    np.testing.assert_allclose(found.T, expected, atol=3e-6)
 
 
 def test_echo_time_changes_the_mixture_even_after_dividing_by_b0(atlas):

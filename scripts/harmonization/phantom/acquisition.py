@@ -202,7 +202,7 @@ def acquire(
     tissue, regions = (np.empty(grid.shape, dtype=np.uint8) for _ in range(2))
     gain = np.empty(grid.shape, dtype=np.float32)
     for k, values in enumerate(slices(session, grid, bvals, directions)):
-        image[:, :, k] = np.moveaxis(values, 0, -1)
+        image[:, :, k] = values
         points = grid.voxel_points(k)
         labels = person.labels(session.in_person(session.origin(points)))
         tissue[:, :, k], regions[:, :, k] = (label.reshape(grid.shape[:2]) for label in labels)
@@ -236,7 +236,7 @@ def scan_grid(settings: dict[str, Any], voxel: float, slab: tuple[float, float] 
 def slices(
     session: Session, grid: ScanGrid, bvals: np.ndarray, directions: np.ndarray
 ) -> Iterator[np.ndarray]:
-    """Yield the noise-free magnitude images (volumes, x, y) of each slice in turn."""
+    """Yield the noise-free magnitude images (x, y, volumes) of each slice in turn."""
     person, protocol = session.person, session.protocol
     scanner = Scanner(protocol["scanner"], person.parameters, person.atlas)
     along_phase = Apodisation.of_width(
@@ -263,8 +263,8 @@ def slices(
         )
         # Where the field squeezes tissue together, its signal adds up.
         squeezed = 1 + session.distortion.jacobian(points)[:, PHASE_AXIS]
-        values *= np.float32(scanner.receive_at(places) * squeezed)
-        fine = np.zeros((len(bvals), len(tissue.brain)), dtype=np.float32)
-        fine[:, tissue.brain] = values
-        fine = fine.reshape(len(bvals), grid.slice_parts, *grid.fine_shape).mean(axis=1)
-        yield np.abs(across @ fine @ along.T)
+        values *= np.float32(scanner.receive_at(places) * squeezed)[:, None]
+        fine = np.zeros((len(tissue.brain), len(bvals)), dtype=np.float32)
+        fine[tissue.brain] = values
+        fine = fine.reshape(grid.slice_parts, *grid.fine_shape, len(bvals)).mean(axis=0)
+        yield np.abs(along @ np.tensordot(across, fine, axes=1))

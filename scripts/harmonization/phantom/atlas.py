@@ -20,12 +20,14 @@ from scipy.sparse.linalg import cg
 from scipy.spatial import KDTree
 
 from harmonization.files import whole_file
+from harmonization.images.sampling import sample_maps
 
 POPULATIONS = ("commissural", "projection", "association")
 TISSUES = ("white_matter", "grey_matter", "csf")
 BACKGROUND_REGIONS = ("other_white_matter", "grey_matter", "csf")
 
 SPACING = 2.0  # mm, fibre maps; the tissue maps have 1 mm
+SQUARINGS = 5  # of a tensor, until its other eigenvectors are gone
 UNRESOLVED = 0.1  # share of white matter below which a fibre population is dropped
 RADIAL_WITHIN_BUNDLES = 0.1  # weight of radial fibres where bundles fill the white matter
 
@@ -36,14 +38,15 @@ class Atlas:
 
     Parameters
     ----------
-    tissue : ndarray, shape (3, x, y, z)
+    tissue : ndarray, shape (x, y, z, 3)
         Volume fractions of `TISSUES`, 1 mm.
     tissue_origin, fibre_origin : ndarray, shape (3,)
         MNI coordinates of the first voxel of each grid; the grids have the axes of MNI space.
-    fibres : ndarray, shape (3, 6, u, v, w)
+    fibres : ndarray, shape (u, v, w, 18)
         For each of `POPULATIONS`, the sum over its bundles of weight times direction times
-        transposed direction (upper triangle), 2 mm. It is smooth although directions have no sign.
-    radial : ndarray, shape (3, u, v, w)
+        transposed direction (its upper triangle of 6), 2 mm. It is smooth although directions have
+        no sign.
+    radial : ndarray, shape (u, v, w, 3)
         Unit vector from ventricles to cortex, 2 mm.
     bundles : ndarray, shape (u, v, w), uint8
         Number of the dominant bundle, from 1; 0 where none dominates.
@@ -60,8 +63,8 @@ class Atlas:
 
     def fractions(self, points: np.ndarray) -> np.ndarray:
         """White matter, grey matter and CSF fractions at MNI `points` (n, 3), as (3, n)."""
-        index = (points - self.tissue_origin).T
-        return np.stack([map_coordinates(t, index, order=1) for t in self.tissue])
+        # The maps end outside the brain, where nothing is.
+        return sample_maps(self.tissue, (points - self.tissue_origin).T).T
 
     def fibres_at(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Fibre populations at MNI `points` (n, 3).
@@ -74,36 +77,36 @@ class Atlas:
             Shares of white matter, summing to 1; 0 for a population that deconvolution could not
             resolve.
         """
-        index = (points - self.fibre_origin).T / SPACING
-        upper = _sample(self.fibres.reshape(18, *self.fibres.shape[2:]), index).reshape(3, 6, -1)
-        tensors = np.moveaxis(upper, -1, 0)[..., [[0, 1, 2], [1, 3, 4], [2, 4, 5]]]
-        weights = np.trace(tensors, axis1=2, axis2=3)
+        upper = sample_maps(self.fibres, self._fibre_index(points)).reshape(-1, 3, 6)
+        weights = upper[..., [0, 3, 5]].sum(axis=2)
         weights[weights.sum(axis=1) < 1e-3, POPULATIONS.index("projection")] = 1
         shares = weights / weights.sum(axis=1, keepdims=True)
         shares = np.maximum(shares - UNRESOLVED, 0)
         shares /= shares.sum(axis=1, keepdims=True)
         directions = np.zeros((len(points), 3, 3), dtype=np.float32)
         present = shares > 0
-        directions[present] = np.linalg.eigh(tensors[present])[1][..., -1]
+        directions[present] = main_directions(upper[present])
         return directions, shares
 
     def radial_at(self, points: np.ndarray) -> np.ndarray:
         """Unit vectors (n, 3) from ventricles to cortex at MNI `points` (n, 3)."""
-        vectors = _sample(self.radial, (points - self.fibre_origin).T / SPACING).T
+        vectors = sample_maps(self.radial, self._fibre_index(points))
         return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-6)
 
     def regions_at(self, points: np.ndarray, fractions: np.ndarray) -> np.ndarray:
         """Labels (n,), see `region_names`, at MNI `points` with tissue `fractions` (3, n)."""
-        index = (points - self.fibre_origin).T / SPACING
-        bundle = map_coordinates(self.bundles, index, order=0)
+        bundle = map_coordinates(self.bundles, self._fibre_index(points), order=0)
         tissue = fractions.argmax(axis=0)
         outside = self.bundle_count + 1 + tissue
         return np.where((tissue == 0) & (bundle > 0), bundle, outside).astype(np.uint8)
 
+    def _fibre_index(self, points: np.ndarray) -> np.ndarray:
+        return (points - self.fibre_origin).T / SPACING
+
     def brain_points(self, spacing: float) -> np.ndarray:
         """MNI coordinates (n, 3) of the points of a `spacing` mm grid that lie in the brain."""
         step = int(spacing)
-        brain = self.tissue[:, ::step, ::step, ::step].sum(axis=0) > 0.5
+        brain = self.tissue[::step, ::step, ::step].sum(axis=-1) > 0.5
         return np.argwhere(brain) * float(step) + self.tissue_origin
 
     def save(self, path: Path) -> None:
@@ -131,9 +134,20 @@ def region_names(bundles: Iterable[str]) -> list[str]:
     return [*bundles, *BACKGROUND_REGIONS]
 
 
-def _sample(maps: np.ndarray, index: np.ndarray) -> np.ndarray:
-    """Linear interpolation of `maps` (c, u, v, w) at voxel coordinates (3, n), as (c, n)."""
-    return np.stack([map_coordinates(m, index, order=1, mode="nearest") for m in maps])
+def main_directions(tensors: np.ndarray) -> np.ndarray:
+    """Eigenvectors (n, 3) of the largest eigenvalue of `tensors`, given as upper triangles (n, 6).
+
+    A tensor that is squared again and again loses all but its main eigenvector.
+    """
+    power = tensors[:, [[0, 1, 2], [1, 3, 4], [2, 4, 5]]]
+    power[:, 2, 2] += 1e-6  # a direction where there is none
+    for _ in range(SQUARINGS):
+        power = power @ power
+        power /= np.trace(power, axis1=1, axis2=2)[:, None, None]
+    # The column of the largest diagonal element is the longest.
+    largest = np.diagonal(power, axis1=1, axis2=2).argmax(axis=1)
+    column = np.take_along_axis(power, largest[:, None, None], axis=2)[..., 0]
+    return column / np.linalg.norm(column, axis=1, keepdims=True)
 
 
 def build_atlas(bundles: dict[str, Any]) -> Atlas:
@@ -147,7 +161,7 @@ def build_atlas(bundles: dict[str, Any]) -> Atlas:
     """
     tissue, tissue_origin = _tissue_maps()
     # The nodes of the fibre maps are every second voxel of the tissue maps.
-    white, grey, csf = tissue[:, ::2, ::2, ::2]
+    white, grey, csf = np.moveaxis(tissue[::2, ::2, ::2], -1, 0)
     nodes = np.argwhere(white > 0)
     points = nodes * SPACING + tissue_origin
     radial = radial_directions(grey, csf, white + grey + csf > 0.5)
@@ -170,15 +184,15 @@ def build_atlas(bundles: dict[str, Any]) -> Atlas:
     tensors[POPULATIONS.index("projection")] += weight[:, None] * _dyads(outwards)
 
     shape = white.shape
-    fibres = np.zeros((3, 6, *shape), dtype=np.float32)
-    fibres[:, :, *nodes.T] = np.moveaxis(tensors, -1, 1)
+    fibres = np.zeros((*shape, 3, 6), dtype=np.float32)
+    fibres[*nodes.T] = tensors.swapaxes(0, 1)
     labels = np.zeros(shape, dtype=np.uint8)
     labels[*nodes.T] = prevailing
     return Atlas(
         tissue=tissue,
         tissue_origin=tissue_origin,
-        fibres=fibres,
-        radial=radial.astype(np.float32),
+        fibres=fibres.reshape(*shape, -1),
+        radial=np.ascontiguousarray(np.moveaxis(radial, 0, -1), dtype=np.float32),
         bundles=labels,
         bundle_count=np.array(len(bundles)),
         fibre_origin=tissue_origin,
@@ -186,7 +200,7 @@ def build_atlas(bundles: dict[str, Any]) -> Atlas:
 
 
 def _tissue_maps() -> tuple[np.ndarray, np.ndarray]:
-    """White matter, grey matter and CSF fractions (3, x, y, z), and the first voxel's position."""
+    """White matter, grey matter and CSF fractions (x, y, z, 3), and the first voxel's position."""
     # Only the job that makes the atlas pays for this import.
     from nilearn.datasets import (
         load_mni152_brain_mask,
@@ -200,12 +214,12 @@ def _tissue_maps() -> tuple[np.ndarray, np.ndarray]:
     grey = load_mni152_gm_template(resolution=1).get_fdata(dtype=np.float32) * inside
     total = np.maximum(white + grey, 1)
     white, grey = white / total, grey / total
-    maps = np.stack([white, grey, inside - white - grey])
+    maps = np.stack([white, grey, inside - white - grey], axis=-1)
     margin = 4
     low = np.maximum(np.argwhere(inside).min(axis=0) - margin, 0)
     high = np.argwhere(inside).max(axis=0) + margin
     box = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
-    return maps[:, *box], apply_affine(brain.affine, low)
+    return np.ascontiguousarray(maps[box]), apply_affine(brain.affine, low)
 
 
 def draw_bundle(

@@ -4,7 +4,9 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from scipy.ndimage import gaussian_filter, map_coordinates
+from scipy.ndimage import gaussian_filter
+
+from harmonization.images.sampling import sample_maps
 
 
 @dataclass(frozen=True)
@@ -18,10 +20,11 @@ class VectorField:
 
     def __call__(self, points: np.ndarray) -> np.ndarray:
         """Values at world `points` (n, 3), as (n, channels)."""
-        index = (points - np.array(self.origin)).T / self.spacing
-        return np.stack(
-            [map_coordinates(v, index, order=1, mode="nearest") for v in self.values], axis=1
-        )
+        return sample_maps(self._maps, (points - np.array(self.origin)).T / self.spacing)
+
+    @cached_property
+    def _maps(self) -> np.ndarray:
+        return np.ascontiguousarray(np.moveaxis(self.values, 0, -1), dtype=np.float32)
 
     @cached_property
     def jacobian(self) -> "VectorField":

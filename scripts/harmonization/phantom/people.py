@@ -15,16 +15,16 @@ LESION = 4  # tissue label of a lesion; white matter is 1, grey matter 2, CSF 3
 
 @dataclass(frozen=True)
 class Tissue:
-    """A person's tissue at n points, w with white matter and g with grey matter; float32."""
+    """A person's tissue at n points; float32."""
 
     brain: np.ndarray  # bool, one for each point asked for: True at the n with brain
     white: np.ndarray  # (n,) volume fractions
     grey: np.ndarray
     csf: np.ndarray
-    fibres: np.ndarray  # (w, 3, 3): population, unit vector
-    fibre_fractions: np.ndarray  # (w, 3), summing to 1
-    columns: np.ndarray  # (g, 3) unit vectors across the cortex
-    properties: dict[str, np.ndarray]  # (w,) each; people differ in these
+    fibres: np.ndarray  # (n, 3, 3): population, unit vector
+    fibre_fractions: np.ndarray  # (n, 3), shares of white matter, summing to 1
+    columns: np.ndarray  # (n, 3) unit vectors across the cortex
+    properties: dict[str, np.ndarray]  # (n,) each, of white matter; people differ in these
 
     def turned(self, rotation: np.ndarray) -> "Tissue":
         """The same tissue with all directions turned by `rotation` (3, 3)."""
@@ -119,16 +119,16 @@ class Person:
         brain = healthy.sum(axis=0) > 0
         points, atlas_points = points[brain], atlas_points[brain]
         fractions = self._with_lesion(healthy[:, brain], atlas_points)
-        is_white, is_grey = fractions[0] > 0, fractions[1] > 0
-        directions, shares = self.atlas.fibres_at(atlas_points[is_white])
-        to_person = self.to_person(points)
-        directions = _unit(directions @ np.swapaxes(to_person[is_white], 1, 2))
-        columns = self.atlas.radial_at(atlas_points[is_grey])
-        columns = _unit(np.einsum("nij,nj->ni", to_person[is_grey], columns))
+        directions, shares = self.atlas.fibres_at(atlas_points)
+        axes = np.concatenate([directions, self.atlas.radial_at(atlas_points)[:, None]], axis=1)
+        axes = np.float32(_unit(axes @ np.swapaxes(self.to_person(points), 1, 2)))
         return Tissue(
             brain,
-            *(np.float32(f) for f in (*fractions, directions, shares, columns)),
-            properties=self._properties_at(atlas_points[is_white]),
+            *np.float32(fractions),
+            fibres=axes[:, :3],
+            fibre_fractions=np.float32(shares),
+            columns=axes[:, 3],
+            properties=self._properties_at(atlas_points),
         )
 
     def _with_lesion(self, fractions: np.ndarray, atlas_points: np.ndarray) -> np.ndarray:
