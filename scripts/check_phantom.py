@@ -16,6 +16,8 @@ from harmonization.phantom.people import Person
 from harmonization.plan.phantom import read_parameters
 from harmonization.report.style import save_figure
 
+PEOPLE = 10  # whose spread is measured
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
@@ -39,7 +41,13 @@ def main() -> None:
     equal = equal_protocols(parameters, args.source)
     without = [examine(only_noise, name, args.shell, args.slab) for name in equal]
 
-    checks = check_person(person, scans, without, args.response)
+    names = [f"{number:02d}" for number in range(1, PEOPLE + 1)]
+    people = [
+        examine(Person(atlas, parameters, args.seed, name), args.source, args.shell, args.slab)
+        for name in names
+    ]
+
+    checks = check_person(person, scans, without, people, args.response, args.slab)
     table = pd.DataFrame([{**vars(check), "passed": check.passed} for check in checks])
     print(table.to_string(index=False, float_format="%.3g"), file=sys.stderr)
     source = next(scan for scan in scans if scan.platform == args.source)

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harmonization.files import InputError
+from harmonization.phantom import acquisition
 from harmonization.phantom.acquisition import acquire, gradient_scheme, scan_grid
 from harmonization.phantom.atlas import (
     POPULATIONS,
@@ -25,6 +26,7 @@ from harmonization.phantom.checks import (
     equal_protocols,
     examine,
 )
+from harmonization.phantom.detail import Detail
 from harmonization.phantom.effects import EFFECTS, with_effects
 from harmonization.phantom.fields import VectorField
 from harmonization.phantom.people import LESION, Person
@@ -134,29 +136,41 @@ def checks(atlas, person):
     scans = [examine(person, platform, 1200, slab) for platform in PARAMETERS["platforms"]]
     only_noise = Person(atlas, with_effects(PARAMETERS, ["noise"]), 2019, "01")
     without = [examine(only_noise, platform, 1200, slab) for platform in EQUAL]
-    return check_person(person, scans, without, RESPONSE)
+    people = [
+        examine(Person(atlas, PARAMETERS, 2019, name), "ge_st", 1200, slab)
+        for name in ("01", "02", "03", "04", "05", "06")
+    ]
+    return check_person(person, scans, without, people, RESPONSE, slab)
 
 
 @pytest.mark.slow
 def test_all_checks_of_plausibility_pass(checks):
     failed = [check for check in checks if not check.passed]
     assert not failed
-    assert len(checks) == 1 + 5 * len(PARAMETERS["platforms"]) + 4
+    assert len(checks) == 1 + 2 + 4 + 5 * len(PARAMETERS["platforms"]) + 1 + 4
 
 
 @pytest.mark.slow
 def test_a_broken_phantom_fails_its_checks(atlas):
-    """White matter without direction, CSF as slow as tissue, scanners with no effect at all."""
+    """No direction, slow CSF, nothing fine, people all alike, scanners with no effect at all."""
     broken = copy.deepcopy(PARAMETERS)
     broken["tissue"] |= {"dispersion": 70.0, "csf_diffusivity": 1.0e-3}
+    broken["detail"] |= {"boundary": 4.0, "tilt": 0.0, "share_rms": 0.0, "intra_rms": 0.0}
+    broken["people"]["biology_rms"] = dict.fromkeys(broken["people"]["biology_rms"], 0.0)
     person = Person(atlas, broken, 2019, "01")
     scans = [examine(person, platform, 1200, SLAB) for platform in ("prisma_st", "connectom_st")]
     ideal = Person(atlas, with_effects(broken, []), 2019, "01")
     same = [examine(ideal, platform, 1200, SLAB) for platform in ("prisma_st", "connectom_st")]
-    failed = {
-        check.name for check in check_person(person, scans, same, RESPONSE) if not check.passed
-    }
-    assert {"white matter FA", "CSF MD, 1e-3 mm2/s"} <= failed
+    people = [examine(Person(atlas, broken, 2019, n), "ge_st", 1200, SLAB) for n in ("02", "03")]
+    checks = check_person(person, scans, same, people, RESPONSE, SLAB)
+    failed = {check.name for check in checks if not check.passed}
+    assert {
+        "white matter FA",
+        "CSF MD, 1e-3 mm2/s",
+        "share not explained by blocks",
+        "correlation of neighbours",
+        "MD between people, %",
+    } <= failed
     assert dict(differences(*same)) == {"FA": 0.0, "MD": 0.0}
     assert not b_range(ideal, same[0], wanted=0.03).passed
 
@@ -246,7 +260,8 @@ def test_fibres_turn_with_the_warp(person):
     step = 0.1
     moved = person.to_atlas(points + step * fibre) - person.to_atlas(points - step * fibre)
     moved /= np.linalg.norm(moved, axis=1, keepdims=True)
-    wanted, _ = person.atlas.fibres_at(person.to_atlas(points))
+    wanted, _ = person.detail.fibres_at(person.to_atlas(points))
+    wanted /= np.maximum(np.linalg.norm(wanted, axis=2, keepdims=True), 1e-9)
     cosine = np.abs((moved * wanted[np.arange(len(points)), population]).sum(axis=1))
     # The warp's derivatives are taken at its nodes, which costs some degrees between them.
     assert np.quantile(cosine, 0.05) > np.cos(np.radians(10))
@@ -254,7 +269,7 @@ def test_fibres_turn_with_the_warp(person):
 
 def test_only_the_named_people_have_a_lesion(atlas, person, scan):
     lesion = scan.tissue == LESION
-    assert 20 < lesion.sum() < 400
+    assert 20 < lesion.sum() < 1000
     regions = region_names(PARAMETERS["bundles"])
     assert set(scan.regions[lesion]) == {len(regions) + 1}
     assert not (scanned(atlas, name="02").tissue == LESION).any()
@@ -267,6 +282,72 @@ def test_only_the_named_people_have_a_lesion(atlas, person, scan):
     assert changed[lesion].mean() > 0.9
     # Beyond the lesion, only what point spread and ringing carry there changes.
     assert changed[~lesion].mean() < 0.01
+
+
+def test_lesions_differ_in_number_and_size(atlas):
+    names = PARAMETERS["lesion"]["subjects"]
+    found = [Person(atlas, PARAMETERS, 2019, name).lesions for name in names]
+    assert len({len(lesions) for lesions in found}) > 1
+    radii = [radius for lesions in found for _, radius in lesions]
+    low, high = PARAMETERS["lesion"]["radius"]
+    assert low <= min(radii) < max(radii) <= high
+    assert max(radii) > 1.5 * min(radii)
+    centres = np.array([centre for lesions in found for centre, _ in lesions])
+    assert atlas.fractions(centres)[0].min() > 0.5
+
+
+# --- Detail
+
+
+def test_many_people_together_are_the_atlas(atlas):
+    points = atlas.brain_points(4.0)
+    points = points[np.abs(points[:, 2] - 20) < 12]
+    people = [
+        Detail(atlas, PARAMETERS["detail"], np.random.default_rng(seed)).fractions(points)
+        for seed in range(60)
+    ]
+    mean, likely = np.mean(people, axis=0), atlas.fractions(points)
+    assert np.abs(mean - likely).mean() < 0.04
+    # Systematically more of one tissue would not average out.
+    np.testing.assert_allclose(mean.mean(axis=1), likely.mean(axis=1), atol=0.02)
+
+
+def test_a_person_is_crisper_than_the_atlas(atlas, person):
+    points = atlas.brain_points(3.0)
+
+    def mixed(fractions):
+        return (fractions.max(axis=0) < 0.9).mean()
+
+    assert mixed(person.detail.fractions(points)) < 0.5 * mixed(atlas.fractions(points))
+
+
+def test_folds_run_inwards_from_the_surface(atlas, person):
+    """Tissue changes less on the way inwards than along the surface."""
+    points = atlas.brain_points(4.0)
+    way = atlas.way_to_surface(points)
+    depth = np.linalg.norm(way, axis=1)
+    points, way = points[(depth > 6) & (depth < 12)], way[(depth > 6) & (depth < 12)]
+    inwards = way / np.linalg.norm(way, axis=1, keepdims=True)
+    along = np.cross(inwards, [0.6, 0.48, 0.64])
+    along /= np.linalg.norm(along, axis=1, keepdims=True)
+    here = person.detail.folds(points + 0.75 * way)[:, 0]
+
+    def change(step):
+        moved = points + 2.0 * step
+        folds = person.detail.folds(moved + 0.75 * atlas.way_to_surface(moved))[:, 0]
+        return np.mean((folds - here) ** 2)
+
+    assert change(inwards) < 0.5 * change(along)
+
+
+def test_finer_points_change_a_scan_little(atlas, monkeypatch):
+    person = Person(atlas, with_effects(PARAMETERS, []), 2019, "02")
+    coarse = acquire(person, "prisma_st", "scan", [1200], (20.0, 4.8))
+    monkeypatch.setattr(acquisition, "LARGEST_SPACING", 0.45)
+    fine = acquire(person, "prisma_st", "scan", [1200], (20.0, 4.8))
+    brain = fine.mask > 0
+    change = np.sqrt(np.mean((coarse.signal - fine.signal)[brain] ** 2))
+    assert change < 0.03 * np.sqrt(np.mean(fine.signal[brain] ** 2))
 
 
 # --- Signal

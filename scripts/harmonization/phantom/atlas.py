@@ -48,6 +48,8 @@ class Atlas:
         no sign.
     radial : ndarray, shape (u, v, w, 3)
         Unit vector from ventricles to cortex, 2 mm.
+    surface : ndarray, shape (u, v, w, 3)
+        Way to the nearest point of the brain's surface, mm, 2 mm.
     bundles : ndarray, shape (u, v, w), uint8
         Number of the dominant bundle, from 1; 0 where none dominates.
     bundle_count : ndarray, shape ()
@@ -57,6 +59,7 @@ class Atlas:
     tissue_origin: np.ndarray
     fibres: np.ndarray
     radial: np.ndarray
+    surface: np.ndarray
     bundles: np.ndarray
     bundle_count: np.ndarray
     fibre_origin: np.ndarray
@@ -92,6 +95,10 @@ class Atlas:
         """Unit vectors (n, 3) from ventricles to cortex at MNI `points` (n, 3)."""
         vectors = sample_maps(self.radial, self._fibre_index(points))
         return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-6)
+
+    def way_to_surface(self, points: np.ndarray) -> np.ndarray:
+        """Vectors (n, 3) from MNI `points` (n, 3) to the nearest point of the surface, mm."""
+        return sample_maps(self.surface, self._fibre_index(points))
 
     def regions_at(self, points: np.ndarray, fractions: np.ndarray) -> np.ndarray:
         """Labels (n,), see `region_names`, at MNI `points` with tissue `fractions` (3, n)."""
@@ -193,6 +200,7 @@ def build_atlas(bundles: dict[str, Any]) -> Atlas:
         tissue_origin=tissue_origin,
         fibres=fibres.reshape(*shape, -1),
         radial=np.ascontiguousarray(np.moveaxis(radial, 0, -1), dtype=np.float32),
+        surface=_way_to_surface(white + grey + csf > 0.5),
         bundles=labels,
         bundle_count=np.array(len(bundles)),
         fibre_origin=tissue_origin,
@@ -288,6 +296,13 @@ def radial_directions(grey: np.ndarray, csf: np.ndarray, brain: np.ndarray) -> n
     potential.flat[unknown] = solution
     gradient = np.stack(np.gradient(gaussian_filter(potential, 1.5)))
     return gradient / np.maximum(np.linalg.norm(gradient, axis=0), 1e-9)
+
+
+def _way_to_surface(brain: np.ndarray) -> np.ndarray:
+    """Vectors (u, v, w, 3) to the nearest point outside a `brain` (u, v, w) on a 2 mm grid, mm."""
+    nearest = distance_transform_edt(brain, return_distances=False, return_indices=True)
+    ways = SPACING * (nearest - np.indices(brain.shape))
+    return np.stack([gaussian_filter(way, 1.0) for way in ways], axis=-1).astype(np.float32)
 
 
 def _strides(shape: tuple[int, ...]) -> tuple[int, int, int]:

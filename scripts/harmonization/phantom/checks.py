@@ -4,6 +4,7 @@ Wanted values come from the literature or from the phantom's own parameters; doc
 which. The measures are those that any user of the scans can take: tensors, repeats of b=0, peaks.
 """
 
+import copy
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import combinations
@@ -18,7 +19,9 @@ from harmonization.images.deconvolution import fit_fod
 from harmonization.images.gradients import B0_THRESHOLD
 from harmonization.images.spheres import sphere
 from harmonization.images.spherical_harmonics import harmonics, normalise_by_b0
+from harmonization.images.variation import Variation, fine_variation
 from harmonization.phantom.acquisition import Acquisition, acquire, scan_grid
+from harmonization.phantom.atlas import main_directions
 from harmonization.phantom.people import Person
 from harmonization.phantom.scanner import Scanner, b_deviation, half_range
 
@@ -26,6 +29,16 @@ WHITE = 1  # label of white matter
 CROSSING_SHARE = 0.2  # of white matter; a population with more than this counts
 COHERENT = 0.9  # share above which one population counts as the only one
 SMALLEST_REGION = 40  # voxels
+PARTS = 3  # of a voxel's edge, to average over it
+CORTEX = 15.0  # mm below the surface; what lies deeper is deep
+# Where real scans were measured: voxel, and the share that blocks do not explain.
+REAL_SCANS = {"cortex": (1.8, 0.20, 0.35), "deep": (2.0, 0.20, 0.40)}
+REAL_SHELL = {1000: 64}
+REAL_CORRELATION = 0.65, 0.85
+FINE = 1.4  # mm; thinner voxels are a target of super-resolution
+TO_RESOLVE = 0.08  # share of a fine target that no mean over its source's voxels explains
+# Coefficients of variation over healthy adults, %: means of the white matter regions of Uddin 2019.
+PEOPLE = {"FA": 6.4, "MD": 3.9}
 
 
 @dataclass(frozen=True)
@@ -188,11 +201,22 @@ def fods(examined: Examined, where: tuple, response: dict[str, Any]) -> np.ndarr
 def fibres_of(
     person: Person, examined: Examined, where: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """True directions (n, 3, 3) in scanner axes and shares (n, 3) in white matter voxels."""
+    """True directions (n, 3, 3) in scanner axes and shares (n, 3), means over white matter voxels.
+
+    The voxels are `where`, by default all with white matter.
+    """
     scan = examined.scan
-    points = _points(scan, scan.tissue == WHITE if where is None else where)
-    tissue = person.tissue(_in_person(scan, points))
-    return tissue.fibres @ scan.pose[:3, :3].T, tissue.fibre_fractions
+    centres = _points(scan, scan.tissue == WHITE if where is None else where)
+    dyads = np.zeros((len(centres), 3, 3, 3), dtype=np.float32)
+    for offset in np.ndindex(PARTS, PARTS, PARTS):
+        shift = scan.affine[:3, :3] @ ((np.array(offset) + 0.5) / PARTS - 0.5)
+        tissue = person.tissue(_in_person(scan, centres + shift))
+        weight = tissue.white[:, None] * tissue.fibre_fractions
+        dyads[tissue.brain] += np.einsum("np,npi,npj->npij", weight, *[tissue.fibres] * 2)
+    weights = np.trace(dyads, axis1=2, axis2=3)
+    directions = main_directions(dyads.reshape(-1, 3, 3)[:, *np.triu_indices(3)])
+    shares = weights / np.maximum(weights.sum(axis=1, keepdims=True), 1e-9)
+    return directions.reshape(-1, 3, 3) @ scan.pose[:3, :3].T, shares
 
 
 def _points(scan: Acquisition, where: np.ndarray) -> np.ndarray:
@@ -203,8 +227,56 @@ def _in_person(scan: Acquisition, points: np.ndarray) -> np.ndarray:
     return (points - scan.pose[:3, 3]) @ scan.pose[:3, :3]
 
 
+def real_variation(person: Person, slab: tuple[float, float] | None) -> Iterator[Check]:
+    """Check the fine variation of scans with the voxels and directions of real ones."""
+    for where, (voxel, low, high) in REAL_SCANS.items():
+        parameters = copy.deepcopy(person.parameters)
+        parameters["platforms"]["prisma_st"] |= {"voxel": voxel, "shells": REAL_SHELL}
+        same = Person(person.atlas, parameters, person.seed, person.name)
+        scan = acquire(same, "prisma_st", "scan", list(REAL_SHELL), slab)
+        scan.add_noise()
+        points = same.to_atlas(_in_person(scan, _points(scan, scan.mask > 0)))
+        depth = np.linalg.norm(person.atlas.way_to_surface(points), axis=1)
+        region = scan.mask > 0
+        region[region] = (depth < CORTEX) == (where == "cortex")
+        found = _variation(scan, scan.signal, region)
+        name = f"{where} at {voxel} mm"
+        yield Check("share not explained by blocks", name, low, high, found.unexplained)
+        yield Check("correlation of neighbours", name, *REAL_CORRELATION, found.correlation)
+
+
+def to_resolve(examined: Examined) -> Check:
+    """Share of the noise-free scan that blocks of voxels, as a coarser scan has, do not explain."""
+    found = _variation(examined.scan, examined.truth, examined.scan.mask > 0)
+    return Check(
+        "share not explained by blocks", examined.platform, TO_RESOLVE, 1, found.unexplained
+    )
+
+
+def _variation(scan: Acquisition, signal: np.ndarray, region: np.ndarray) -> Variation:
+    b0 = scan.bvals < B0_THRESHOLD
+    mean = np.maximum(signal[..., b0].mean(axis=-1, keepdims=True), 1e-6)
+    return fine_variation(signal[..., ~b0] / mean, scan.directions[~b0], region)
+
+
+def between_people(people: list[Examined]) -> Iterator[Check]:
+    """Check standard deviations over people, %, averaged over white matter regions."""
+    for measure, wanted in PEOPLE.items():
+        means = [person.region_means(getattr(person, measure.lower())) for person in people]
+        regions = sorted(set.intersection(*(set(m) for m in means)))
+        values = np.array([[m[region] for region in regions] for m in means])
+        spread = float((values.std(axis=0, ddof=1) / values.mean(axis=0)).mean()) * 100
+        low, high = 0.7 * wanted, 1.3 * wanted
+        yield Check(f"{measure} between people, %", people[0].platform, low, high, spread)
+
+
 def check_person(
-    person: Person, scans: list[Examined], without_effects: list[Examined], response: dict[str, Any]
+    person: Person,
+    scans: list[Examined],
+    without_effects: list[Examined],
+    people: list[Examined],
+    response: dict[str, Any],
+    slab: tuple[float, float] | None,
 ) -> list[Check]:
     """Run all checks on one person.
 
@@ -215,11 +287,16 @@ def check_person(
         One for each platform.
     without_effects : list of Examined
         Scans on the platforms of equal protocol, by scanners with noise but no other effect.
+    people : list of Examined
+        Several people on one platform.
     response : dict
         Response of the spherical deconvolution, see `fit_fod`.
+    slab : (float, float), optional
+        Of scans that are made like real ones, see `acquire`.
     """
     parameters = person.parameters
-    checks = [crossing_share(person, scans[0])]
+    checks = [crossing_share(person, scans[0]), *between_people(people)]
+    checks += real_variation(person, slab)
     for scan in scans:
         protocol = parameters["platforms"][scan.platform]
         deviation = parameters["scanners"][protocol["scanner"]]["b_deviation"]
@@ -230,6 +307,8 @@ def check_person(
             b_range(person, scan, deviation),
             peaks_follow_fibres(person, scan, response),
         ]
+        if protocol["voxel"] < FINE:
+            checks.append(to_resolve(scan))
     equal = [scan.platform for scan in without_effects]
     checks += mean_differences([s for s in scans if s.platform in equal], 2, 5, "all effects")
     checks += mean_differences(without_effects, 0, 0.5, "noise alone")

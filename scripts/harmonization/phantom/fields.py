@@ -1,4 +1,4 @@
-"""Smooth vector fields over the head."""
+"""Random fields over the head: smooth ones, and fine ones that repeat."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -7,6 +7,8 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 
 from harmonization.images.sampling import sample_maps
+
+NODES_PER_SIZE = 1.5  # of a texture
 
 
 @dataclass(frozen=True)
@@ -52,3 +54,25 @@ class VectorField:
             moved = points + displacement.reshape(3, -1).T
             displacement = displacement + VectorField(displacement)(moved).T.reshape(3, *shape)
         return VectorField(displacement)
+
+
+@dataclass(frozen=True)
+class Texture:
+    """Fine random fields of mean 0 and variance 1, on a cube that repeats in all directions."""
+
+    maps: np.ndarray  # (n, n, n, channels), float32
+    spacing: float  # mm
+
+    def __call__(self, points: np.ndarray) -> np.ndarray:
+        """Values at `points` (n, 3), mm, as (n, channels)."""
+        return sample_maps(self.maps, points.T / self.spacing, periodic=True)
+
+    @classmethod
+    def random(
+        cls, rng: np.random.Generator, channels: int, size: float, nodes: int = 64
+    ) -> "Texture":
+        """White noise smoothed by a Gaussian of standard deviation `size`, mm."""
+        noise = rng.standard_normal((channels, nodes, nodes, nodes), dtype=np.float32)
+        smooth = np.stack([gaussian_filter(n, NODES_PER_SIZE, mode="wrap") for n in noise], axis=-1)
+        smooth -= smooth.mean(axis=(0, 1, 2))
+        return cls(smooth / smooth.std(axis=(0, 1, 2)), size / NODES_PER_SIZE)

@@ -1,4 +1,4 @@
-"""People: the warped atlas with individual tissue properties and perhaps a lesion."""
+"""People: the warped atlas with folds, fine texture and tissue of their own, perhaps lesions."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -7,9 +7,11 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from harmonization.phantom.atlas import BACKGROUND_REGIONS, Atlas
+from harmonization.phantom.detail import Detail
 from harmonization.phantom.fields import VectorField
 from harmonization.seeds import generator_of
 
+MOST_INTRA = 0.95  # of white matter's signal can come from inside axons
 LESION = 4  # tissue label of a lesion; white matter is 1, grey matter 2, CSF 3
 
 
@@ -63,7 +65,8 @@ class Person:
         rms = people["warp_rms"] / np.sqrt(3)
         self.warp = VectorField(velocity.values * rms).exponential()
         self.properties = self._individual_properties()
-        self.lesion_centre = self._place_lesion()
+        self.detail = Detail(atlas, parameters["detail"], generator_of("detail", seed, name))
+        self.lesions = self._place_lesions()
 
     def _individual_properties(self) -> VectorField:
         """Relative deviation of each property: the cohort's modes with this person's weights."""
@@ -78,19 +81,23 @@ class Person:
         loadings = rng.normal(0, 1, (len(rms), len(modes))) / np.sqrt(len(modes))
         return VectorField(np.tensordot(rms[:, None] * loadings, modes, axes=1))
 
-    def _place_lesion(self) -> np.ndarray | None:
-        """MNI centre (3,) of this person's lesion, surrounded by white matter; None without one."""
+    def _place_lesions(self) -> list[tuple[np.ndarray, float]]:
+        """MNI centres (3,) and radii of this person's lesions, each surrounded by white matter."""
         lesion = self.parameters["lesion"]
         if self.name not in lesion["subjects"]:
-            return None
+            return []
         rng = generator_of("lesion", self.seed, self.name)
         low, high = np.array(lesion["box"]).T
-        centres = rng.uniform(low, high, (200, 3)) * [rng.choice([-1, 1]), 1, 1]
         ball = rng.standard_normal((30, 3))
-        ball *= 0.7 * lesion["radius"] / np.linalg.norm(ball, axis=1, keepdims=True)
-        around = (centres[:, None] + ball).reshape(-1, 3)
-        white = self.atlas.fractions(around)[0].reshape(len(centres), len(ball)).mean(axis=1)
-        return centres[white.argmax()]
+        ball /= np.linalg.norm(ball, axis=1, keepdims=True)
+        placed = []
+        number = rng.integers(*lesion["number"], endpoint=True)
+        for radius in rng.uniform(*lesion["radius"], number):
+            centres = rng.uniform(low, high, (50, 3)) * [rng.choice([-1, 1]), 1, 1]
+            around = (centres[:, None] + 0.7 * radius * ball).reshape(-1, 3)
+            white = self.atlas.fractions(around)[0].reshape(len(centres), len(ball)).mean(axis=1)
+            placed.append((centres[white.argmax()], float(radius)))
+        return placed
 
     def to_atlas(self, points: np.ndarray) -> np.ndarray:
         """MNI coordinates of `points` (n, 3), mm in this person's space."""
@@ -103,11 +110,12 @@ class Person:
         return np.linalg.inv(jacobian @ self.linear)
 
     def lesion_at(self, atlas_points: np.ndarray) -> np.ndarray:
-        """Weight (n,) of the lesion at MNI `atlas_points` (n, 3): 1 inside, 0 outside."""
-        if self.lesion_centre is None:
-            return np.zeros(len(atlas_points))
-        distance = np.linalg.norm(atlas_points - self.lesion_centre, axis=1)
-        return np.exp2(-((distance / self.parameters["lesion"]["radius"]) ** 6))
+        """Weight (n,) of lesions at MNI `atlas_points` (n, 3): 1 inside, 0 outside."""
+        weight = np.zeros(len(atlas_points))
+        for centre, radius in self.lesions:
+            distance = np.linalg.norm(atlas_points - centre, axis=1)
+            weight = np.maximum(weight, np.exp2(-((distance / radius) ** 6)))
+        return weight
 
     def tissue(self, points: np.ndarray) -> Tissue:
         """Tissue at the `points` (m, 3), mm in this person's space, that hold brain.
@@ -115,11 +123,10 @@ class Person:
         Fibres and cortical columns follow the warp.
         """
         atlas_points = self.to_atlas(points)
-        healthy = self.atlas.fractions(atlas_points)
-        brain = healthy.sum(axis=0) > 0
+        brain = self.atlas.fractions(atlas_points).sum(axis=0) > 0
         points, atlas_points = points[brain], atlas_points[brain]
-        fractions = self._with_lesion(healthy[:, brain], atlas_points)
-        directions, shares = self.atlas.fibres_at(atlas_points)
+        fractions = self._with_lesion(self.detail.fractions(atlas_points), atlas_points)
+        directions, shares = self.detail.fibres_at(atlas_points)
         axes = np.concatenate([directions, self.atlas.radial_at(atlas_points)[:, None]], axis=1)
         axes = np.float32(_unit(axes @ np.swapaxes(self.to_person(points), 1, 2)))
         return Tissue(
@@ -141,6 +148,8 @@ class Person:
         deviation = self.properties(atlas_points)
         names = self.parameters["people"]["biology_rms"]
         found = {n: np.float32(mean[n] * (1 + deviation[:, i])) for i, n in enumerate(names)}
+        found["intra_fraction"] *= self.detail.intra_fraction_at(atlas_points)
+        found["intra_fraction"] = np.minimum(found["intra_fraction"], MOST_INTRA)
         share = np.float32(self.lesion_at(atlas_points))
         found["intra_fraction"] *= 1 - lesion["intra_loss"] * share
         found["t2_extra"] *= 1 + lesion["t2_extra_gain"] * share
@@ -152,7 +161,7 @@ class Person:
         A lesion has the next label after the last region. Both are 0 where there is no brain.
         """
         atlas_points = self.to_atlas(points)
-        healthy = self.atlas.fractions(atlas_points)
+        healthy = self.detail.fractions(atlas_points)
         brain, lesion = healthy.sum(axis=0) > 0.5, self.lesion_at(atlas_points) > 0.5
         tissue = np.where(lesion, LESION, healthy.argmax(axis=0) + 1)
         region = self.atlas.regions_at(atlas_points, healthy)
