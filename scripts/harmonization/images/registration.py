@@ -33,9 +33,8 @@ RADIUS = 50.0  # mm, of a head: a turn by one radian moves its rim by about as m
 PATIENCE = {"ftol": 1e-4, "maxls": 8}
 LARGEST_STRETCH = 0.1  # scanners distort a head by a few percent
 LARGEST_ROTATION = 30.0  # degrees; heads lie straighter in their coils
-# Share of what images say about each other that registration may lose where they are aligned already:
-# 0.04 between equal scans, to which it adds some hundredths of a millimetre.
-INFORMATION_TOLERANCE = 0.06
+SIMILARITY_TOLERANCE = 0.01  # registering already aligned scans may lower similarity a little
+SMALL_MOVE = 0.1  # mm and degrees; not a failure, however much it costs scans that were equal
 SMALLEST_OVERLAP = 0.7  # of the smaller brain with the other; 0.97 and more between phantom scans
 SMALLEST_COVERAGE = 0.3  # of the source's brain; the rest could not be scored
 SMALLEST_AGREEMENT = 0.5  # of the fibre orientations; 0.97 between phantom scans
@@ -244,7 +243,8 @@ def implausible(quality: dict[str, float | str | None]) -> str | None:
     if quality["coverage"] < SMALLEST_COVERAGE:
         return f"leaves all but {quality['coverage']:.0%} of the source's brain without a target"
     before, after = quality["similarity_before"], quality["similarity_after"]
-    if after - 1 < (1 - INFORMATION_TOLERANCE) * (before - 1):
+    moved = max(quality["shift"], quality["rotation"]) > SMALL_MOVE
+    if moved and after < before - SIMILARITY_TOLERANCE:
         return f"makes the scans less alike (similarity {before:.3f} before, {after:.3f} after)"
     if quality["similarity_mirrored"] > after:
         return (
