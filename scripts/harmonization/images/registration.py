@@ -31,6 +31,7 @@ RADIUS = 50.0  # mm, of a head: a turn by one radian moves its rim by about as m
 # Between volumes: the least gain of mutual information worth a step, and the trials for a step.
 # Close to its maximum it is too rough to climb; with three trials, some got stuck on the way.
 PATIENCE = {"ftol": 1e-4, "maxls": 8}
+LEVELS_WITHIN = (*LEVELS[:2], (1, 0.0, 5))  # volumes of a scan lie close to each other
 LARGEST_STRETCH = 0.1  # scanners distort a head by a few percent
 LARGEST_ROTATION = 30.0  # degrees; heads lie straighter in their coils
 SIMILARITY_TOLERANCE = 0.01  # registering already aligned scans may lower similarity a little
@@ -324,7 +325,8 @@ def register_within(
     box = bounding_box(mask)
     images = cut(fixed, units @ affine, box), (moving, units @ affine)
     inside = mask[box].astype(np.int32)
-    found = _fit(RigidTransform3D(), *images, patience=PATIENCE, static_mask=inside)
+    options = {"levels": LEVELS_WITHIN, "patience": PATIENCE, "static_mask": inside}
+    found = _fit(RigidTransform3D(), *images, **options)
     return np.linalg.inv(units) @ found @ units
 
 
@@ -332,13 +334,14 @@ def _fit(
     stage: Transform,
     fixed: tuple[np.ndarray, np.ndarray],
     moving: tuple[np.ndarray, np.ndarray],
+    levels: tuple[tuple[int, float, int], ...] = LEVELS,
     patience: dict[str, float] | None = None,
     **options: np.ndarray | None,
 ) -> np.ndarray:
     """World of `fixed` to world of `moving` (4, 4), each an image and its affine."""
     # A thin slab must not be shrunk to a single slice, which fits in any rotation.
-    levels = [level for level in LEVELS if min(fixed[0].shape) // level[0] >= 2 or level[0] == 1]
-    factors, sigmas, iterations = map(list, zip(*levels, strict=True))
+    used = [level for level in levels if min(fixed[0].shape) // level[0] >= 2 or level[0] == 1]
+    factors, sigmas, iterations = map(list, zip(*used, strict=True))
     # Use all voxels: dipy's random sampling would make the transform depend on a seed.
     engine = AffineRegistration(
         metric=MutualInformationMetric(nbins=32),
