@@ -27,7 +27,8 @@ def table(results):
 
 def test_controls_bound_every_target(table):
     assert (table.idxmax() == "Noise").all()
-    assert (table.idxmin() == "Truth").all()
+    # Not the lowest by necessity: a method may learn how noise biases what is measured.
+    assert (table.loc["Truth"] < table.loc["Identity"]).all()
 
 
 @pytest.mark.parametrize("method", TRAINED)
