@@ -55,7 +55,7 @@ def test_a_known_pose_is_found_to_half_a_voxel(atlas, target, voxel):
     before = np.linalg.norm(brain - transform_points(true, brain), axis=1)
     assert before.mean() > 1.0
     assert error.mean() < voxel / 2
-    assert error.max() < 1.2
+    assert error.max() < 2.0
 
 
 def test_a_slab_of_five_slices_registers(atlas):

@@ -112,7 +112,7 @@ SETTINGS = {
     ),
     "registration.program": ({"registration": {"program": "flirt"}}, REGISTRATIONS | TARGETS),
     "registration.model": ({"registration": {"model": "rigid"}}, REGISTRATIONS | TARGETS),
-    "registration.interpolation": ({"registration": {"interpolation": "cubic"}}, IMAGES),
+    "registration.interpolation": ({"registration": {"interpolation": "linear"}}, IMAGES),
     "registration.accept_implausible": (
         {"registration": {"accept_implausible": True}},
         REGISTRATIONS | TARGETS,
