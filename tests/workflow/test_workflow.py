@@ -310,7 +310,7 @@ def test_the_phantom_is_checked_on_request(run, results):
     result = snakemake(run[0], "check_phantom")
     assert result.returncode == 0, result.stderr[-3000:]
     checks = pd.read_csv(results / "tables/phantom_checks.csv")
-    assert len(checks) == 30
+    assert len(checks) == 37
     assert checks["passed"].all(), checks[~checks["passed"]]
     for figure in ("anisotropy", "fods", "scanners", "checks"):
         assert (results / f"figures/phantom_{figure}.png").stat().st_size > 20_000

@@ -29,6 +29,7 @@ WHITE = 1  # label of white matter
 CROSSING_SHARE = 0.2  # of white matter; a population with more than this counts
 COHERENT = 0.9  # share above which one population counts as the only one
 SMALLEST_REGION = 40  # voxels
+PEAK_ERROR = 12.0  # degrees, in nine of ten voxels
 PARTS = 3  # of a voxel's edge, to average over it
 CORTEX = 15.0  # mm below the surface; what lies deeper is deep
 # Where real scans were measured: voxel, and the share that blocks do not explain.
@@ -184,9 +185,8 @@ def peak_errors(person: Person, examined: Examined, response: dict[str, Any]) ->
 def peaks_follow_fibres(person: Person, examined: Examined, response: dict[str, Any]) -> Check:
     """90th percentile of `peak_errors`."""
     errors = peak_errors(person, examined, response)
-    return Check(
-        "FOD peak error, degrees", examined.platform, 0, 10, float(np.quantile(errors, 0.9))
-    )
+    error = float(np.quantile(errors, 0.9))
+    return Check("FOD peak error, degrees", examined.platform, 0, PEAK_ERROR, error)
 
 
 def fods(examined: Examined, where: tuple, response: dict[str, Any]) -> np.ndarray:

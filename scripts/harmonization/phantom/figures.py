@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from harmonization.images.spherical_harmonics import harmonics
 from harmonization.phantom.atlas import POPULATIONS
 from harmonization.phantom.checks import (
+    PEAK_ERROR,
     WHITE,
     Check,
     Examined,
@@ -165,7 +166,7 @@ def draw_checks(
         _histogram(
             axis, peak_errors(person, s, response), s.platform, colours, np.linspace(0, 20, 60)
         )
-    axis.axvline(10, color="k", ls=":")
+    axis.axvline(PEAK_ERROR, color="k", ls=":")
     axis.set(xlabel="FOD peak to true fibre, degrees, coherent white matter", yticks=[])
 
     axis = next(panels)
