@@ -301,4 +301,4 @@ def _processor() -> str:
 
 def print_row(name: str, *cells: object) -> None:
     """Print one row of a table at once, so that a long benchmark shows where it is."""
-    print(f"{name:38}" + "".join(f"{cell:>13}" for cell in cells), flush=True)
+    print(f"{name:38}" + "".join(f" {cell:>12}" for cell in cells), flush=True)
