@@ -28,7 +28,7 @@ from harmonization.images.sampling import sample
 
 LEVELS = ((3, 2.0, 50), (2, 1.0, 30), (1, 0.0, 15))  # shrinking, smoothing (voxels), iterations
 RADIUS = 50.0  # mm, of a head: a turn by one radian moves its rim by about as much
-# Between volumes: the least gain of mutual information worth a step, and the trials for a step.
+# The least gain of mutual information worth a step, and the trials for a step.
 # Close to its maximum it is too rough to climb; with three trials, some got stuck on the way.
 PATIENCE = {"ftol": 1e-4, "maxls": 8}
 LEVELS_WITHIN = (*LEVELS[:2], (1, 0.0, 5))  # volumes of a scan lie close to each other
@@ -290,13 +290,14 @@ def register(
     stages = [TranslationTransform3D(), RigidTransform3D()]
     if model == "affine":
         stages.append(AffineTransform3D())
-    transform = None
+    units = _units(fixed > 0, fixed_affine)
+    images = (fixed, units @ fixed_affine), (moving, units @ moving_affine)
+    found = None
     # Where only one scan reaches, there is nothing to compare.
     masks = {"moving_mask": np.ones(moving.shape, dtype=np.int32)}
     for stage in stages:
-        images = (fixed, fixed_affine), (moving, moving_affine)
-        transform = _fit(stage, *images, starting_affine=transform, **masks)
-    return transform
+        found = _fit(stage, *images, LEVELS, starting_affine=found, **masks)
+    return np.linalg.inv(units) @ found @ units
 
 
 def register_within(
@@ -318,24 +319,30 @@ def register_within(
     ndarray, shape (4, 4)
         World of `fixed` to world of `moving`, millimetres.
     """
-    # Around the brain's centre and in these units, turns and shifts move the brain by about as
-    # much, and do not depend on each other: the optimiser takes fewer steps and comes closer.
-    units = np.diag([1 / RADIUS, 1 / RADIUS, 1 / RADIUS, 1.0])
-    units[:3, 3] = -points_of_mask(mask, affine).mean(axis=0) / RADIUS
+    units = _units(mask, affine)
     box = bounding_box(mask)
     images = cut(fixed, units @ affine, box), (moving, units @ affine)
     inside = mask[box].astype(np.int32)
-    options = {"levels": LEVELS_WITHIN, "patience": PATIENCE, "static_mask": inside}
-    found = _fit(RigidTransform3D(), *images, **options)
+    found = _fit(RigidTransform3D(), *images, LEVELS_WITHIN, static_mask=inside)
     return np.linalg.inv(units) @ found @ units
+
+
+def _units(mask: np.ndarray, affine: np.ndarray) -> np.ndarray:
+    """World to head (4, 4): its origin is the centre of `mask`, its unit a head's radius.
+
+    There, turns and shifts move the head by about as much, and do not depend on each other: the
+    optimiser takes fewer steps, comes closer and is not caught on its way.
+    """
+    units = np.diag([1 / RADIUS, 1 / RADIUS, 1 / RADIUS, 1.0])
+    units[:3, 3] = -points_of_mask(mask, affine).mean(axis=0) / RADIUS
+    return units
 
 
 def _fit(
     stage: Transform,
     fixed: tuple[np.ndarray, np.ndarray],
     moving: tuple[np.ndarray, np.ndarray],
-    levels: tuple[tuple[int, float, int], ...] = LEVELS,
-    patience: dict[str, float] | None = None,
+    levels: tuple[tuple[int, float, int], ...],
     **options: np.ndarray | None,
 ) -> np.ndarray:
     """World of `fixed` to world of `moving` (4, 4), each an image and its affine."""
@@ -348,7 +355,7 @@ def _fit(
         level_iters=iterations,
         sigmas=sigmas,
         factors=factors,
-        options=patience and dict(patience),  # dipy changes it
+        options=dict(PATIENCE),  # dipy changes it
         verbosity=0,
     )
     options |= {"static_grid2world": fixed[1], "moving_grid2world": moving[1]}
