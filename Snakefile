@@ -41,6 +41,7 @@ rule all:
         # Table 1.
         P.metrics,
         expand(P.table, table="patch_mse", format=["csv", "tex", "html"]),
+        expand(P.table, table="regions", format=["csv", "html"]),
         # Figures: platforms, registrations, trainings, errors.
         expand(P.figure, figure="platforms", format=["pdf", "png"]),
         expand(P.table, table="registration", format=["csv", "html"]),

@@ -27,6 +27,8 @@ def main() -> None:
         "--mask", type=Path, nargs="+", required=True, help="brains: scored where all of them are"
     )
     parser.add_argument("--truth", type=Path, help="noise-free target")
+    parser.add_argument("--expected", type=Path, help="mean of the target over draws of its noise")
+    parser.add_argument("--expected-variance", type=Path, help="of that mean, by order")
     parser.add_argument("--tissue", type=Path, help="labels, on the source's own grid")
     parser.add_argument("--manifest", type=Path, required=True, help="of the fold")
     parser.add_argument("--scoring", type=Path, required=True, help="patches that count")
@@ -43,7 +45,8 @@ def main() -> None:
         )
     masks = [read_mask(path)[0] > 0 for path in args.mask]
     mask = np.all(masks, axis=0)
-    truth = read_image(args.truth)[0] if args.truth else None
+    references = args.truth, args.expected, args.expected_variance
+    references = [read_image(path)[0] if path else None for path in references]
     tissue = labels_on_grid(args.tissue, mask, affine) if args.tissue else None
 
     manifest = read_json(args.manifest)
@@ -55,7 +58,7 @@ def main() -> None:
         np.array(read_json(args.scoring)["patches"][args.subject]),
     )
     report_coverage(scoring, masks[0])
-    scores = scoring.scores(prediction, measured, truth, tissue)
+    scores = scoring.scores(prediction, measured, *references, tissue)
     for score in scores:
         if not np.isfinite(score.value):
             raise InputError(

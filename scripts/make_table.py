@@ -6,7 +6,7 @@ from pathlib import Path
 
 from harmonization.files import InputError, run_command, write_text
 from harmonization.report.metrics import read_metrics, refuse_missing
-from harmonization.report.tables import patch_mse_table, styled
+from harmonization.report.tables import denoising_and_the_rest, patch_mse_table, styled
 
 
 def main() -> None:
@@ -17,6 +17,13 @@ def main() -> None:
     )
     parser.add_argument("--targets", nargs="+", required=True, help="in order")
     parser.add_argument("--subjects", nargs="+", required=True, help="all test subjects")
+    parser.add_argument(
+        "--task",
+        nargs=2,
+        metavar=("NOISY", "NOISE_FREE"),
+        help="a method on the source as it is "
+        "and without noise, which tell how much of the task is denoising",
+    )
     for output in ("csv", "tex", "html"):
         parser.add_argument(f"--{output}", type=Path, required=True)
     args = parser.parse_args()
@@ -31,8 +38,21 @@ def main() -> None:
     caption = (
         f"Patch MSE x 1000 (mean over n = {people} test subject{'s' if people > 1 else ''}"
         f"{', standard deviation between them' if people > 1 else ''}); lower is better, the best "
-        "rival in bold."
+        "rivals in bold."
     )
+    if "excess" in set(metrics["metric"]):
+        caption += (
+            " Excess is the same measure against what the noisy target is expected to be: 0 is the "
+            "least that is possible."
+        )
+    if args.task:
+        shares = denoising_and_the_rest(metrics, *args.task, args.targets)
+        noisy, noise_free = (args.methods[name]["label"] for name in args.task)
+        listed = ", ".join(f"{share:.0%} on {target}" for target, share in shares.items())
+        caption += (
+            f" Harmonisation (super-resolution included) is {listed} of the task and denoising the "
+            f"rest: what remains of {noisy}'s error against the noise-free target in {noise_free}."
+        )
     write_text(args.csv, table.to_csv(index=False, lineterminator="\n", float_format="%.9g"))
     style = styled(table, args.targets, caption)
     write_text(args.tex, style.to_latex(hrules=True, convert_css=True))

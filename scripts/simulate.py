@@ -33,6 +33,7 @@ def main() -> None:
     truth = [f"truth-{output}" for output in ("dwi", "bval", "bvec", "sidecar")]
     for output in truth:
         parser.add_argument(f"--{output}", type=Path, help="the same series without noise")
+    parser.add_argument("--noise-level", type=Path, help="its standard deviation in either channel")
     args = parser.parse_args()
 
     parameters = with_effects(read_parameters(args.parameters), args.effects)
@@ -47,6 +48,8 @@ def main() -> None:
         write_series(args.truth_dwi, scan.signal, scan.affine)
         write_gradients(args.truth_bval, args.truth_bvec, scan.bvals, scan.directions, scan.affine)
         write_json(args.truth_sidecar, description)
+    if args.noise_level:
+        write_image(args.noise_level, scan.sigma, scan.affine)
     scan.add_noise()
     write_series(args.dwi, scan.signal, scan.affine)
     write_gradients(args.bval, args.bvec, scan.bvals, scan.directions, scan.affine)

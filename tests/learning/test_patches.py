@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harmonization.files import InputError, read_json, write_json
+from harmonization.images.coefficients import mean_by_order
 from harmonization.images.nifti import write_image
 from harmonization.learning.lattice import BORDER, Lattice, pad_source, pad_target
 from harmonization.learning.manifest import Fold, counted_patches
@@ -121,6 +122,31 @@ def test_loss_and_score_are_the_same_number(rng):
         for v in (prediction, target, mask[..., None].astype(np.float32))
     ]
     assert patch_mse(*cut).mean().item() == pytest.approx(scored, rel=1e-5)
+
+
+@given(seed=st.integers(0, 100), bias=st.floats(0, 2), draws=st.integers(2, 5))
+@settings(max_examples=20, deadline=None)
+def test_excess_is_the_distance_from_the_mean_without_the_noise_of_the_draws(seed, bias, draws):
+    """On average, and whatever the noise in the target: here over 4,800 values of each order."""
+    rng = np.random.default_rng(seed)
+    shape, lattice = (14, 14, 28, 6), Lattice()
+    noise = rng.standard_normal((draws, *shape))
+    mask = np.ones(shape[:3], dtype=bool)
+    scoring = Scoring(mask, lattice, 1, {"std": [1.0] * 6}, lattice.counted([mask], [1]))
+    scores = scoring.scores(
+        prediction=np.full(shape, bias),
+        target=rng.standard_normal(shape),
+        expected=noise.mean(axis=0),
+        variance=mean_by_order(noise.var(axis=0, ddof=1) / draws),
+        tissue=np.where(np.arange(28) < 14, 1, 4) * mask,
+    )
+    found = {(score.region, score.metric): score.value for score in scores}
+    for region in ("brain", "white_matter", "lesion"):
+        for metric in ("excess", "excess_l0", "excess_l2"):
+            assert found[region, metric] == pytest.approx(bias**2, abs=0.15)
+    assert found["lesion", "voxels"] == found["brain", "voxels"] / 2 == 14**3
+    of_orders = found["brain", "patch_mse_l0"] / 6 + found["brain", "patch_mse_l2"] * 5 / 6
+    assert found["brain", "patch_mse"] == pytest.approx(of_orders)
 
 
 @pytest.fixture

@@ -107,6 +107,12 @@ NETWORK = {**PLAIN, "network": {"name": "espcn"}}
             "builds_on: truth is a scan; name a method that fits a model",
         ),
         (
+            {**NETWORK, "builds_on": [{"method": "denoised", "target": "own"}]},
+            "builds_on: denoised is a scan; name a method that fits a model",
+        ),
+        ({"like": "ridge", "reads": "denoised"}, "leave out reads or solve"),
+        ({"like": "espcn", "reads": "truth"}, "leave out reads or training"),
+        (
             {**NETWORK, "builds_on": [{"method": "smoothed", "target": "own"}]},
             "builds_on: smoothed is no network; a network builds on networks",
         ),

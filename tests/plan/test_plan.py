@@ -144,9 +144,52 @@ def test_steps_of_the_preprocessing_follow_each_other():
     assert "/denoising/" in before[1]
     assert "/motion/" in before[2]
     assert "/motion/" in made.gradients("bvec")
-    still = run("open", preprocessing=dict.fromkeys(("denoising", "ringing", "motion"), False))
+    off = dict.fromkeys(("ringing", "motion"), False)
+    still = run("open", denoising="none", preprocessing=off)
     assert still.before_step(None, "03286", "trio") == before[0]
     assert still.gradients("bvec") == still.paths.valid("bvec", "raw")
+
+
+def test_raw_scans_are_denoised_once_and_first():
+    made = run("open", denoising="source")
+    assert made.steps("trio") == ["denoising", "ringing", "motion"]
+    assert made.steps("ingenia") == ["ringing", "motion"]
+    assert made.changes == "denoising, ringing, motion"
+    assert "/bids/" in made.scan("03286", "trio").dwi
+    assert "denoising" not in run("open", denoising="none").changes
+
+
+@pytest.mark.parametrize(
+    ("denoising", "source", "target"),
+    [("none", False, False), ("source", True, False), ("targets", False, True), ("both",) * 3],
+)
+def test_scans_are_denoised_on_request(denoising, source, target):
+    made = plan(denoising=denoising)
+    for platform, wanted in (("ge_st", source), ("prisma_st", target)):
+        for scan in ("scan", "rescan"):
+            series = made.scan("01", platform, scan).dwi
+            assert (f"/denoised/{scan}/" in series) == bool(wanted)
+        # There is no noise to remove.
+        assert "/bids/" in made.scan("01", platform, "truth").dwi
+    assert made.to_register("01", "prisma_st", "scan")[0] == made.scan("01", "prisma_st").dwi
+    # The control is the same scan again where the source is denoised.
+    assert ("denoised" in made.methods) == ("denoised" in made.config["methods"]) != bool(source)
+
+
+def test_a_control_may_read_a_variant_of_the_source():
+    made = plan()
+    assert "/denoised/scan/" in made.scan_to_fit("01", "ge_st", "denoised")["dwi"]
+    assert "desc-truth" in made.scan_to_fit("01", "ge_st", "truth")["dwi"]
+    assert made.task() == ["identity", "noise_free"]
+    assert plan(methods=["noise_free", "ridge"]).task() == []
+    lower = run("open_sr", denoising="none", methods=["denoised"])
+    assert "/cropped/denoised/" in lower.scan("03286", "trio", "denoised").dwi
+    assert "/denoised/scan/" in lower.full_scan("03286", "trio", "denoised").dwi
+
+
+def test_a_run_of_the_denoised_source_alone_must_not_denoise_it():
+    with pytest.raises(InputError, match="methods: none is left, as the run denoises its source"):
+        plan(denoising="both", methods=["denoised"])
 
 
 def test_scans_of_lower_resolution_take_the_place_of_the_original_ones():
@@ -185,6 +228,9 @@ def test_platforms_are_found_by_their_names_in_bids():
             "platforms.trio: kind phantom needs acquisition",
         ),
         ("open", {"methods": ["truth"]}, "'truth' is a scan that only a phantom has"),
+        ("open", {"methods": ["noise_free"]}, "'noise_free' is a scan that only a phantom has"),
+        ("open", {"denoising": "all"}, "denoising: 'all' is not one of"),
+        ("open", {"preprocessing": {"denoising": True}}, "unknown key 'denoising' at preproc"),
         (
             "phantom",
             {"targets": ["new"], "platforms": {"new": {"scale": 1}}},

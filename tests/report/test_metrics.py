@@ -78,6 +78,55 @@ def test_the_table_says_how_many_subjects_it_has(command, metrics, tmp_path):
     assert "n = 4 test subjects" in options["html"].read_text()
 
 
+def test_what_only_a_phantom_tells_stands_beside_the_measure(command, metrics, tmp_path):
+    known = "{},classical,new,0,0,{},brain,{},{}\n"
+    for number, subject in enumerate(PEOPLE, 1):
+        rows = [known.format("a", subject, "excess", 0.01 * number)]
+        rows += [known.format("b", subject, "excess", -0.02)]
+        rows += [known.format("a", subject, "truth_mse", 0.4)]
+        rows += [known.format("b", subject, "truth_mse", 0.02 * number)]
+        with metrics.open("a") as stream:
+            stream.writelines(rows)
+    options = {**table_options(metrics, tmp_path, PEOPLE), "task": ["a", "b"]}
+    assert command("make_table", options) == (0, "")
+    table = pd.read_csv(options["csv"])
+    assert list(table["new_excess"]) == [pytest.approx(0.025), pytest.approx(-0.02)]
+    said = options["html"].read_text()
+    # By hand: 0.05, the mean of 0.02 to 0.08, of 0.4.
+    assert "is 12% on new of the task" in said
+    assert "what remains of A's error against the noise-free target in B" in said
+
+
+def test_regions_stand_beside_the_number_of_their_voxels(command, tmp_path):
+    rows = [
+        f"{method},classical,new,0,{seed},{subject},{region},{metric},{value}\n"
+        for method in ("a", "b")
+        for seed in (0, 1)
+        for subject, regions in (("01", {"brain": 100, "lesion": 5}), ("02", {"brain": 60}))
+        for region, voxels in regions.items()
+        for metric, value in (
+            ("voxels", voxels),
+            ("patch_mse" if region == "brain" else "mse", voxels / 10 + seed),
+            ("excess_l2" if region == "brain" else "excess_l4", 1),
+        )
+    ]
+    options = {
+        "metrics": write(tmp_path / "metrics.csv", rows),
+        "methods": json.dumps({m: {"label": m.upper()} for m in ("b", "a")}),
+        "targets": ["new"],
+        **{end: tmp_path / f"table.{end}" for end in ("csv", "html")},
+    }
+    assert command("tabulate_regions", options) == (0, "")
+    table = pd.read_csv(options["csv"])
+    assert table.to_numpy().tolist() == [
+        ["new", "brain", "excess", "2", 2, 160, 1, 1],
+        ["new", "brain", "mse", "all", 2, 160, 8.5, 8.5],
+        ["new", "lesion", "excess", "4", 1, 5, 1, 1],
+        ["new", "lesion", "mse", "all", 1, 5, 1, 1],
+    ]
+    assert list(table.columns)[-2:] == ["B", "A"]
+
+
 def test_no_table_is_made_without_a_subject(command, metrics, tmp_path):
     options = table_options(metrics, tmp_path, [*PEOPLE, "02"])
     status, error = command("make_table", options)

@@ -23,7 +23,8 @@ RAW = {
     **OWN,
     "run": "raw",
     "dataset": {"kind": "raw", "root": "study", "subjects": 3},
-    "preprocessing": {"denoising": True, "ringing": False, "motion": False, "mask": False},
+    "denoising": "both",
+    "preprocessing": {"ringing": False, "motion": False, "mask": False},
     "platforms": {
         name: {"session": name.split("_")[0], "scale": 1} for name in ("ge_st", "prisma_st")
     },
@@ -70,7 +71,7 @@ def planned_rules(folder, config, root=ROOT):
 
 # --- What must be made again: rules with the number of their jobs
 
-SCORES = {"evaluate": 3, "collect": 1, "make_table": 1, "plot_errors": 1}
+SCORES = {"evaluate": 3, "collect": 1, "make_table": 1, "tabulate_regions": 1, "plot_errors": 1}
 MODELS = {"fit": 3, "plot_learning_curves": 1, "predict": 3} | SCORES
 SPLITS = {"split": 1, "split_scoring": 1} | MODELS
 TARGETS = {"fit_sh": 3, "plot_platforms": 1} | SPLITS
@@ -79,7 +80,7 @@ REGISTRATIONS = {"register": 3, "plot_registration": 3, "tabulate_registrations"
 VALIDATIONS = {"validate_scan": 6, "validate_dataset": 1}
 EVERYTHING = VALIDATIONS | REGISTRATIONS | IMAGES
 DATASET = {"validate_dataset": 1}
-ONE = {"fit": 1, "predict": 1, "evaluate": 1, "collect": 1, "make_table": 1}
+ONE = {"fit": 1, "predict": 1, "evaluate": 1, "collect": 1, "make_table": 1, "tabulate_regions": 1}
 ONE_NETWORK = ONE | {"plot_learning_curves": 1, "plot_errors": 1}
 FULL = yaml.safe_load((ROOT / "config/methods/single_task/espcn.yaml").read_text())["training"]
 
@@ -99,6 +100,14 @@ SETTINGS = {
         DATASET | {"split": 1, "tabulate_registrations": 1} | MODELS,
     ),
     "dataset.bvec_convention": ({"dataset": {"bvec_convention": "image"}}, EVERYTHING),
+    "denoising of the source": (
+        {"denoising": "source"},
+        {"denoise": 3} | REGISTRATIONS | IMAGES,
+    ),
+    "denoising of the targets": (
+        {"denoising": "targets"},
+        {"denoise": 3} | REGISTRATIONS | TARGETS,
+    ),
     "preprocessing, of scans that need none": ({"preprocessing": {"motion": False}}, {}),
     "platforms.scale": ({"platforms": {"prisma_st": {"scale": 2}}}, DATASET | TARGETS),
     "platforms.crop": (
@@ -143,7 +152,7 @@ SETTINGS = {
     ),
     "overrides, of a label": (
         {"overrides": {"espcn": {"label": "Other"}}},
-        {"make_table": 1, "plot_errors": 1},
+        {"make_table": 1, "tabulate_regions": 1, "plot_errors": 1},
     ),
     "keep_predictions": ({"keep_predictions": False}, {}),
 }
@@ -316,7 +325,7 @@ def test_a_change_of_the_code_reaches_all_that_it_touches(own, clone, name):
 
 # --- Raw scans: the import stands between a user's file and the rest
 
-PREPROCESSING = {"denoise": 1, "make_mask": 1, "write_scan": 1, "validate_scan_raw": 1}
+PREPROCESSING = {"denoise_raw": 1, "make_mask": 1, "write_scan": 1, "validate_scan_raw": 1}
 RAW_SCAN = PREPROCESSING | ONE_SCAN | {"fit": 2, "predict": 2, "evaluate": 2}
 RAW_SCAN.pop("plot_learning_curves")
 RAW_FILE = "study/sub-02/ses-prisma/dwi/sub-02_ses-prisma"
@@ -339,12 +348,12 @@ def test_a_changed_raw_file_reaches_all_that_it_touches(raw, changed, name):
 
 @pytest.mark.slow
 def test_a_change_of_the_preprocessing_starts_there(raw, tmp_path):
-    config = configured(raw, tmp_path, {"preprocessing": {"denoising": False}})
+    config = configured(raw, tmp_path, {"denoising": "none"})
     jobs = planned_rules(raw, config)
     assert (jobs["make_mask"], jobs["write_scan"], jobs["validate_scan"]) == (6, 6, 6)
-    assert not {"denoise", "validate_scan_raw", "validate_dataset"} & set(jobs)
+    assert not {"denoise_raw", "validate_scan_raw", "validate_dataset"} & set(jobs)
     config = configured(raw, tmp_path, {"spherical_harmonics": {"order": 2}})
-    assert not {"denoise", "write_scan", "validate_scan"} & set(planned_rules(raw, config))
+    assert not {"denoise_raw", "write_scan", "validate_scan"} & set(planned_rules(raw, config))
 
 
 # --- The bytes of a fresh run

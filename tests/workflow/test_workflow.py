@@ -11,9 +11,15 @@ import pandas as pd
 import pytest
 from conftest import ROOT, planned, snakemake, validator_errors
 
+from harmonization.images.coefficients import mean_by_order
+from harmonization.images.nifti import read_image
+from redraw_noise import DRAWS
+
 METHODS = [
     "noise",
     "identity",
+    "denoised",
+    "noise_free",
     "affine",
     "smoothed",
     "ridge",
@@ -54,13 +60,55 @@ def test_metrics_hold_every_method_once(results):
 
 def test_controls_bound_the_table(results):
     table = pd.read_csv(results / "tables/patch_mse.csv").set_index("method")
-    labels = ["Noise", "Identity", "Affine", "Smoothed", "Ridge (IQT-GL)", "ESPCN"]
-    labels += ["MTL, hard sharing", "MSP (ESPCN)", "Rescan", "Truth"]
+    labels = ["Noise", "Identity", "Denoised", "Noise-free source", "Affine", "Smoothed"]
+    labels += ["Ridge (IQT-GL)", "ESPCN", "MTL, hard sharing", "MSP (ESPCN)", "Rescan", "Truth"]
     assert table.index.tolist() == labels
     for target in TARGETS:
         assert table[target].idxmax() == "Noise"
         assert table.loc["Truth", target] < table.loc["Identity", target]
         assert table.loc["Ridge (IQT-GL)", target] < table.loc["Identity", target]
+
+
+def test_less_noise_in_the_source_leaves_less_error(results):
+    table = pd.read_csv(results / "tables/patch_mse.csv").set_index("method")
+    for target in TARGETS:
+        for measure in (target, f"{target}_excess"):
+            errors = table.loc[["Noise-free source", "Denoised", "Identity"], measure]
+            assert errors.is_monotonic_increasing
+    said = (results / "tables/patch_mse.html").read_text()
+    assert re.search(r"\d\d% on prisma_st, \d\d% on connectom_sa of the task and denoising", said)
+
+
+def test_draws_of_noise_tell_how_far_a_scan_lies_from_their_mean(results):
+    """A measured scan is one more draw, so it differs from the mean by all of the variance."""
+    for target in TARGETS:
+        name = f"sub-01_platform-{target}"
+        measured, mask = (
+            read_image(results / f"sh/scan/{name}{end}.nii")[0] for end in ("", "_mask")
+        )
+        expected, variance = (
+            read_image(results / f"expected/{name}{end}.nii")[0] for end in ("", "_variance")
+        )
+        inside = mask > 0
+        differences = mean_by_order((measured - expected)[inside] ** 2).mean(axis=0)
+        of_mean = variance[inside].mean(axis=0)
+        np.testing.assert_allclose(differences, (DRAWS + 1) * of_mean, rtol=0.05)
+
+
+def test_regions_say_how_many_voxels_they_have(results):
+    table = pd.read_csv(results / "tables/regions.csv")
+    assert set(table["region"]) == {"brain", "white_matter", "grey_matter", "csf", "lesion"}
+    assert set(table["order"]) == {"all", "0", "2", "4", "6"}
+    assert set(table["metric"]) == {"mse", "truth_mse", "excess"}
+    for target, scale in zip(TARGETS, (1, 2), strict=True):
+        mask, _ = read_image(results / f"sh/scan/sub-01_platform-{target}_mask.nii")
+        of_target = table[(table["target"] == target) & (table["order"] == "all")]
+        sizes = of_target.groupby("region")["voxels"].first()
+        assert sizes.drop("brain").sum() == (mask > 0).sum()
+        assert 30 * scale**3 < sizes["lesion"] < sizes["white_matter"]
+    shown = (results / "tables/regions.html").read_text()
+    assert "lesion" in shown
+    assert "voxels" in shown
 
 
 def test_tables_and_figures_are_there(results):
@@ -161,6 +209,7 @@ def test_a_deleted_model_and_what_depends_on_it_are_made_again(copied_run):
     assert others == {
         "Join all scores",
         "Make the table of patch MSE",
+        "Make the table of regions",
         "Draw the learning curves",
         *(f"Draw the errors on {t}" for t in TARGETS),
     }
@@ -252,9 +301,9 @@ def test_the_full_synthetic_run_has_a_plan(tmp_path):
     result = snakemake(tmp_path, "--dry-run", config=ROOT / "config/phantom.yaml")
     assert result.returncode == 0, result.stderr
     # 10 folds: 3 targets x 3 seeds x (espcn, diqt, msp_espcn, msp_diqt), 3 seeds of mtl_hard, and
-    # 3 targets x (noise, identity, affine, smoothed, ridge).
+    # 3 targets x (noise, identity, denoised, noise_free, affine, smoothed, ridge).
     said = result.stdout + result.stderr
-    assert re.search(rf"^ *fit +{10 * (36 + 3 + 15)} *$", said, flags=re.MULTILINE)
+    assert re.search(rf"^ *fit +{10 * (36 + 3 + 21)} *$", said, flags=re.MULTILINE)
 
 
 def test_a_run_may_train_nothing(tmp_path):
@@ -300,9 +349,31 @@ def test_another_msp_re_runs_its_fits_and_what_follows(run, clone):
             *(f"Predict {t} of 01 by msp_espcn" for t in TARGETS),
             *(f"Score msp_espcn on {t} of 01" for t in TARGETS),
             *("Join all scores", "Make the table of patch MSE", "Draw the learning curves"),
+            "Make the table of regions",
             *(f"Draw the errors on {t}" for t in TARGETS),
         ]
     )
+
+
+@pytest.mark.slow
+def test_everything_can_be_denoised(run, results):
+    """The tiny run's scans with less noise: no control repeats the source, and errors are less."""
+    settings = (
+        "run=quiet",
+        "denoising=both",
+        "methods=[identity,denoised,noise_free,affine,rescan]",
+    )
+    result = snakemake(run[0], "--config", *settings)
+    assert result.returncode == 0, result.stderr[-3000:]
+    noisy, quiet = (
+        pd.read_csv(folder / "tables/patch_mse.csv").set_index("method")
+        for folder in (results, run[0] / "results/quiet")
+    )
+    assert "Denoised" not in quiet.index
+    for target in TARGETS:
+        for measure in (target, f"{target}_excess"):
+            assert (quiet[measure] < noisy[measure].loc[quiet.index]).all()
+    assert not list((run[0] / "results/quiet").glob("denoised/*/*"))
 
 
 @pytest.mark.slow

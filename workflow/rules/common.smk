@@ -90,7 +90,7 @@ wildcard_constraints:
     session="[A-Za-z0-9]+",
     acquisition="[A-Za-z0-9]+",
     run="[0-9]+",
-    scan="scan|rescan|truth",
+    scan="scan|rescan|truth|denoised",
     platform="|".join(PLAN.platforms),
     target="|".join([*TARGETS, "all"]),
     fold="[0-9]+",

@@ -1,6 +1,7 @@
 # Reads: the data set that phantom.smk, mushac.smk, openneuro.smk or preprocess.smk makes, or the
 # user's own. Writes: bids/; validated/, the gradients and mask of each scan that was not simulated,
-# in one form, once nothing is wrong with it; validation.txt, once nothing is wrong with any.
+# in one form, once nothing is wrong with it; validation.txt, once nothing is wrong with any; denoised/,
+# series with less noise, as long as something reads them.
 
 
 # All later steps read what this writes, so that a change of a user's file reaches them all. It
@@ -57,6 +58,27 @@ rule validate_dataset:
     shell:
         "python -m validate_dataset {params.root:q} --config {params.config:q}"
         " --reports {input.reports:q} --output {output:q} &> {log:q}"
+
+
+# Only for scans that the run denoises, or the source's for the control `denoised`.
+rule denoise:
+    input:
+        dwi=lambda w: PLAN.original_scan(w.subject, w.platform, w.scan).dwi,
+        bval=lambda w: PLAN.original_scan(w.subject, w.platform, w.scan).bval,
+    output:
+        temp(P.denoised),
+    log:
+        P.log("denoise", P.denoised),
+    benchmark:
+        P.benchmark("denoise", P.denoised)
+    conda:
+        "../../envs/environment.yaml"
+    params:
+        version=PLAN.version("denoise"),
+    message:
+        "Denoise {wildcards.platform} of {wildcards.subject}"
+    shell:
+        "python -m denoise --dwi {input.dwi:q} --bval {input.bval:q} --output {output:q} &> {log:q}"
 
 
 for rules in PLAN.data_source.rules:

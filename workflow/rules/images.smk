@@ -1,4 +1,4 @@
-# Reads: bids/, or the user's own data set. Writes: cropped/, scans at a lower resolution;
+# Reads: bids/, or the user's own data set, or denoised/. Writes: cropped/, scans at a lower resolution;
 # registration/, the transform of each target scan to its subject's source and how well it fits; sh/,
 # spherical harmonics of every scan on the source's grid.
 
@@ -6,8 +6,8 @@
 # Only for platforms that use a lower resolution than their scans have.
 rule crop_kspace:
     input:
-        dwi=lambda w: PLAN.original_scan(w.subject, w.platform).dwi,
-        mask=lambda w: PLAN.original_scan(w.subject, w.platform).mask,
+        dwi=lambda w: PLAN.full_scan(w.subject, w.platform, w.scan).dwi,
+        mask=lambda w: PLAN.full_scan(w.subject, w.platform, w.scan).mask,
     output:
         dwi=P.cropped,
         mask=P.cropped_mask,

@@ -48,7 +48,9 @@ rule predict:
     input:
         weights=lambda w: PLAN.model_of(P.weights, w.method, w.target, w.fold, w.seed),
         card=lambda w: PLAN.model_of(P.card, w.method, w.target, w.fold, w.seed),
-        source=P.sh.format(scan="scan", subject="{subject}", platform=SOURCE),
+        source=lambda w: P.sh.format(
+            scan=METHODS[w.method].reads, subject=w.subject, platform=SOURCE
+        ),
         mask=P.sh_mask.format(scan="scan", subject="{subject}", platform=SOURCE),
     output:
         P.prediction if config["keep_predictions"] else temp(P.prediction),

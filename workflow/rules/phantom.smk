@@ -1,5 +1,6 @@
 # Reads: the phantom's parameters. Writes: bids/, a BIDS derivative with all scans of all subjects,
-# and phantom/atlas.npz, from which all subjects are made.
+# phantom/atlas.npz, from which all subjects are made, phantom/noise/, the level of noise in the scans,
+# and expected/, the images of targets averaged over further draws of their noise.
 
 first = BidsScan(P.bids, "{subject}", "{session}", "{acquisition}")
 noise_free = BidsScan(P.bids, "{subject}", "{session}", "{acquisition}", truth=True)
@@ -60,6 +61,7 @@ rule simulate:
         **first.series,
         **first.labels,
         **{f"truth_{role}": file for role, file in noise_free.series.items()},
+        noise_level=P.noise_level,
     log:
         P.log("simulate", first.dwi),
     benchmark:
@@ -103,6 +105,38 @@ use rule simulate as simulate_rescan with:
         files=lambda w, output: as_options(output),
     message:
         "Scan {wildcards.subject} on {params.platform} again"
+
+
+# What a target is expected to be, noise included: a prediction is compared with it.
+rule redraw_noise:
+    input:
+        unpack(lambda w: PLAN.scan_to_redraw(w.subject, w.platform)),
+    output:
+        expected=P.expected,
+        variance=P.expected_variance,
+    log:
+        P.log("redraw_noise", P.expected),
+    benchmark:
+        P.benchmark("redraw_noise", P.expected)
+    conda:
+        "../../envs/environment.yaml"
+    params:
+        version=PLAN.version("redraw_noise"),
+        seed=config["dataset"]["seed"],
+        scale=lambda w: PLAN.scales[w.platform],
+        interpolation=config["registration"]["interpolation"],
+        settings=lambda w: as_json(PLAN.sh_settings(w.platform)),
+        denoise=lambda w: "--denoise" if PLAN.is_denoised(w.platform) else "",
+        files=lambda w, input, output: as_options(
+            dict([*input.items(), *output.items()])
+        ),
+    message:
+        "Average {wildcards.platform} of {wildcards.subject} over its noise"
+    shell:
+        "python -m redraw_noise --seed {params.seed} --subject {wildcards.subject}"
+        " --platform {wildcards.platform} --scale {params.scale}"
+        " --interpolation {params.interpolation} --settings {params.settings:q} {params.denoise}"
+        " {params.files} &> {log:q}"
 
 
 # Not part of a run: `snakemake check_phantom` measures the first subject on all platforms.

@@ -25,24 +25,18 @@ use rule validate_scan as validate_scan_raw with:
         "Look for what is wrong with the raw {wildcards.platform} of {wildcards.subject}"
 
 
-rule denoise:
+use rule denoise as denoise_raw with:
     input:
         dwi=lambda w: PLAN.before_step("denoising", w.subject, w.platform),
         bval=P.valid("bval", "raw"),
     output:
         temp(P.step("denoising")),
     log:
-        P.log("denoise", P.step("denoising")),
+        P.log("denoise_raw", P.step("denoising")),
     benchmark:
-        P.benchmark("denoise", P.step("denoising"))
-    conda:
-        "../../envs/environment.yaml"
-    params:
-        version=PLAN.version("denoise"),
+        P.benchmark("denoise_raw", P.step("denoising"))
     message:
-        "Denoise {wildcards.platform} of {wildcards.subject}"
-    shell:
-        "python -m denoise --dwi {input.dwi:q} --bval {input.bval:q} --output {output:q} &> {log:q}"
+        "Denoise the raw {wildcards.platform} of {wildcards.subject}"
 
 
 rule remove_ringing:
@@ -134,7 +128,7 @@ rule write_scan:
         "../../envs/environment.yaml"
     params:
         version=PLAN.version("write_scan"),
-        steps=PLAN.steps,
+        steps=lambda w: PLAN.steps(platform_of(w)),
         files=lambda w, output: as_options(output),
     message:
         "Write {wildcards.session} of {wildcards.subject} as BIDS"

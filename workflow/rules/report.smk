@@ -47,12 +47,40 @@ rule make_table:
         methods=json.dumps(PLAN.table_rows()),
         targets=TARGETS,
         subjects=PLAN.tested(),
+        task=as_options({"task": PLAN.task()} if PLAN.task() else {}),
     message:
         "Make the table of patch MSE"
     shell:
         "python -m make_table --metrics {input:q} --methods {params.methods:q}"
-        " --targets {params.targets} --subjects {params.subjects}"
+        " --targets {params.targets} --subjects {params.subjects} {params.task}"
         " --csv {output.csv:q} --tex {output.tex:q} --html {output.html:q} &> {log:q}"
+
+
+rule tabulate_regions:
+    input:
+        P.metrics,
+    output:
+        csv=P.table.format(table="regions", format="csv"),
+        html=report(
+            P.table.format(table="regions", format="html"),
+            caption="../report/regions.rst",
+            category="Tables",
+        ),
+    log:
+        P.log("tabulate_regions", P.table.format(table="regions", format="csv")),
+    benchmark:
+        P.benchmark("tabulate_regions", P.table.format(table="regions", format="csv"))
+    conda:
+        "../../envs/environment.yaml"
+    params:
+        version=PLAN.version("tabulate_regions"),
+        methods=json.dumps(PLAN.table_rows()),
+        targets=TARGETS,
+    message:
+        "Make the table of regions"
+    shell:
+        "python -m tabulate_regions --metrics {input:q} --methods {params.methods:q}"
+        " --targets {params.targets} --csv {output.csv:q} --html {output.html:q} &> {log:q}"
 
 
 rule tabulate_registrations:

@@ -53,7 +53,7 @@ def denoise(data: np.ndarray, bvals: np.ndarray) -> np.ndarray:
     if min(data.shape[:3]) < 2 * radius + 1:
         raise InputError(
             f"denoising takes {2 * radius + 1} voxels in every direction, the scan has "
-            f"{data.shape[:3]}; switch off preprocessing.denoising"
+            f"{data.shape[:3]}; switch off denoising, leave out method 'denoised'"
         )
     brain = _around_brain(data[..., volumes_by_shell(bvals)[0]].mean(axis=-1))
     return remove_noise(data, brain, radius)

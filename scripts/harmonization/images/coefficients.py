@@ -33,6 +33,12 @@ def rish(coefficients: np.ndarray, order: int) -> np.ndarray:
     return np.stack([energy[..., orders == n].sum(axis=-1) for n in np.unique(orders)], axis=-1)
 
 
+def mean_by_order(values: np.ndarray) -> np.ndarray:
+    """Mean over each order (..., order // 2 + 1) of `values` (..., c) of every coefficient."""
+    orders = coefficient_orders(order_of(values.shape[-1]))
+    return np.stack([values[..., orders == n].mean(axis=-1) for n in np.unique(orders)], axis=-1)
+
+
 Statistics = dict[str, list[float]]  # mean and std of every coefficient over some brains
 
 

@@ -20,7 +20,7 @@ from harmonization.phantom.people import Person
 from harmonization.phantom.scanner import (
     Apodisation,
     Scanner,
-    add_rician_noise,
+    add_noise,
     distortion_field,
     g_factor_at,
     readout,
@@ -123,11 +123,8 @@ class Acquisition:
     rng: np.random.Generator
 
     def add_noise(self) -> None:
-        """Add noise where the scan has signal; in place, because a full scan fills gigabytes."""
-        for k in range(self.signal.shape[2]):
-            there = self.signal[:, :, k, 0] > 0
-            noisy = add_rician_noise(self.signal[there, k], self.sigma[there, k][:, None], self.rng)
-            self.signal[there, k] = noisy
+        """Add noise in place, see `scanner.add_noise`."""
+        add_noise(self.signal, self.sigma, self.rng)
 
 
 @dataclass(frozen=True)

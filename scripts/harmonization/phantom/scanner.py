@@ -198,6 +198,22 @@ def readout(voxels: int, points: int, apodisation: Apodisation) -> np.ndarray:
     return (waves / points).astype(np.float32)
 
 
+def add_noise(signal: np.ndarray, sigma: np.ndarray, rng: np.random.Generator) -> None:
+    """Add noise where a series has signal; in place, because a full scan fills gigabytes.
+
+    Parameters
+    ----------
+    signal : ndarray, shape (x, y, z, n)
+    sigma : ndarray, shape (x, y, z)
+        Standard deviation of the noise in either channel.
+    rng : Generator
+    """
+    for k in range(signal.shape[2]):
+        there = signal[:, :, k, 0] > 0
+        noisy = add_rician_noise(signal[there, k], sigma[there, k][:, None], rng)
+        signal[there, k] = noisy
+
+
 def add_rician_noise(
     signal: np.ndarray, sigma: np.ndarray | float, rng: np.random.Generator
 ) -> np.ndarray:

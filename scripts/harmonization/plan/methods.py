@@ -53,6 +53,8 @@ class Method:
     fits : {'each', 'all'}
         One model for each target, or one for all.
     builds_on : tuple of Component
+    reads : str
+        Variant of the source's scan that it is applied to: ``scan``, ``denoised`` or ``truth``.
     training : dict or None
         Settings of gradient descent.
     solve : dict or None
@@ -70,6 +72,7 @@ class Method:
     settings: Settings = field(default_factory=dict)
     fits: str = "each"
     builds_on: tuple[Component, ...] = ()
+    reads: str = "scan"
     training: Settings | None = None
     solve: Settings | None = None
 
@@ -108,7 +111,8 @@ def read_methods(config: Settings, root: Path) -> dict[str, Method]:
     Returns
     -------
     dict of str to Method
-        In the order of the configuration; components follow the methods that build on them.
+        In the order of the configuration; components follow the methods that build on them. What
+        reads a denoised source is left out if the run denoises all sources.
 
     Raises
     ------
@@ -131,7 +135,8 @@ def read_methods(config: Settings, root: Path) -> dict[str, Method]:
             )
         settings = check(merge(settings, overrides), schema, f"method {name}")
         methods[name] = _method(name, family, settings, config["training"])
-        if methods[name].scan and not SOURCES[config["dataset"]["kind"]].simulated:
+        only_phantom = methods[name].scan or methods[name].reads == "truth"
+        if only_phantom and not SOURCES[config["dataset"]["kind"]].simulated:
             raise InputError(
                 f"configuration: methods: '{name}' is a scan that only a phantom has; leave it out"
             )
@@ -144,7 +149,13 @@ def read_methods(config: Settings, root: Path) -> dict[str, Method]:
             )
     for method in methods.values():
         _check_components(method, methods, config)
-    return methods
+    denoised = config["denoising"] in ("source", "both")
+    kept = {n: m for n, m in methods.items() if not (denoised and m.reads == "denoised")}
+    if not kept:
+        raise InputError(
+            "configuration: methods: none is left, as the run denoises its source; add another"
+        )
+    return kept
 
 
 def method_files(folder: Path) -> dict[str, Path]:
@@ -231,6 +242,11 @@ def _method(name: str, family: str, settings: Settings, length: str) -> Method:
         )
     plugin = read_plugin(wing, chosen)
     solve = settings.get("solve")
+    fitted = [key for key in ("training", "solve", "builds_on") if key in settings]
+    if "reads" in settings and fitted:
+        raise InputError(
+            f"method {name}: reads: what is fitted reads the scan; leave out reads or {fitted[0]}"
+        )
     if solve is not None:
         if plugin.solve is None:
             raise InputError(
@@ -246,6 +262,7 @@ def _method(name: str, family: str, settings: Settings, length: str) -> Method:
         settings=check_settings(given, plugin.settings, f"method {name}: {key}"),
         fits=settings.get("fits", "each"),
         builds_on=tuple(Component(**component) for component in settings.get("builds_on", [])),
+        reads=settings.get("reads", "scan"),
         training=_training(name, settings, length),
         solve=solve,
     )
@@ -269,7 +286,7 @@ def _check_components(method: Method, methods: dict[str, Method], config: Settin
     for component in method.builds_on:
         where = f"method {method.name}: builds_on"
         other = methods[component.method]
-        if not other.is_model:
+        if not other.is_model or other.reads != "scan":
             raise InputError(f"{where}: {other.name} is a scan; name a method that fits a model")
         if method.wing == "networks" and other.wing != "networks":
             raise InputError(f"{where}: {other.name} is no network; a network builds on networks")

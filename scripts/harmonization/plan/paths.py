@@ -14,7 +14,8 @@ VALID_ENDS = {
 class RunPaths:
     """Path patterns of one run, with Snakemake's wildcards in braces.
 
-    A *scan* is ``scan``, ``rescan`` (the repeat) or ``truth`` (the noise-free first scan).
+    A *scan* is ``scan``, ``rescan`` (the repeat), ``truth`` (the first scan without its noise) or
+    ``denoised`` (the first scan with less noise).
 
     Parameters
     ----------
@@ -32,17 +33,22 @@ class RunPaths:
         self.participants = f"{self.bids}/participants.tsv"
         self.labels = f"{self.bids}/desc-{{kind}}_dseg.tsv"
         self.atlas = f"{results}/phantom/atlas.npz"
+        named = "sub-{subject}_ses-{session}_acq-{acquisition}"
+        self.noise_level = f"{results}/phantom/noise/{named}.nii"
 
         on_grid = "sub-{subject}_platform-{platform}"
         self._valid = f"{results}/validated/{{stage}}{on_grid}"
         self._steps = f"{results}/preprocessing/{{step}}/{on_grid}"
-        self.cropped = f"{results}/cropped/{on_grid}.nii"
-        self.cropped_mask = f"{results}/cropped/{on_grid}_mask.nii.gz"
+        self.denoised = f"{results}/denoised/{{scan}}/{on_grid}.nii"
+        self.cropped = f"{results}/cropped/{{scan}}/{on_grid}.nii"
+        self.cropped_mask = f"{results}/cropped/{{scan}}/{on_grid}_mask.nii.gz"
         self.transform = f"{results}/registration/{{scan}}/{on_grid}.txt"
         self.quality = f"{results}/registration/{{scan}}/{on_grid}.json"
         self.sh = f"{results}/sh/{{scan}}/{on_grid}.nii"
         self.sh_mask = f"{results}/sh/{{scan}}/{on_grid}_mask.nii"
         self.sh_sidecar = f"{results}/sh/{{scan}}/{on_grid}.json"
+        self.expected = f"{results}/expected/{on_grid}.nii"
+        self.expected_variance = f"{results}/expected/{on_grid}_variance.nii"
 
         self.manifest = f"{results}/splits/fold-{{fold}}.json"
         self.scoring = f"{results}/splits/fold-{{fold}}_scoring.json"

@@ -42,8 +42,8 @@ class ModelKey:
 class Plan:
     """Everything that the rules need to know about a run.
 
-    Subjects, platforms, targets and methods are named as in the configuration. A *scan* is
-    ``scan``, ``rescan`` (the repeat) or ``truth`` (the noise-free first scan).
+    Subjects, platforms, targets and methods are named as in the configuration; a *scan* as in
+    `RunPaths`.
 
     Parameters
     ----------
@@ -63,6 +63,8 @@ class Plan:
         refuse_code_in_packages(root / "scripts")
         self.config = check_run(config, root)
         self.methods = read_methods(self.config, root)
+        compared = [name for name in self.config["methods"] if name in self.methods]
+        self.config["methods"] = compared
         self.paths = RunPaths(f"results/{self.config['run']}")
 
         dataset = self.config["dataset"]
@@ -78,7 +80,6 @@ class Plan:
         self.targets: list[str] = self.config["targets"]
         self.used_platforms = [self.source, *self.targets]
         self.scales = {t: self.platforms[t]["scale"] for t in self.targets}
-        self.steps = [s for s in PREPROCESSING_STEPS if self.config["preprocessing"][s]]
         self.folds = range(self.config["cross_validation"]["folds"])
         self.subjects = self._choose_subjects()
         self._found = {
@@ -115,7 +116,8 @@ class Plan:
         """What the import does to the scans, for the description of the imported data set."""
         if self.kind == "mushac":
             return "Renamed; volumes of other echo or repetition times were dropped"
-        return ", ".join(self.steps) or "Renamed"
+        taken = {step for platform in self.used_platforms for step in self.steps(platform)}
+        return ", ".join(step for step in PREPROCESSING_STEPS if step in taken) or "Renamed"
 
     # --- Code
 
@@ -163,10 +165,15 @@ class Plan:
         scan = self.imported_scan(subject, platform)
         return {**scan.series, "mask": scan.mask}
 
+    def is_denoised(self, platform: str) -> bool:
+        """Whether the run denoises the scans of a platform."""
+        part = "source" if platform == self.source else "targets"
+        return self.config["denoising"] in (part, "both")
+
     def original_scan(
         self, subject: str, platform: str, scan: str = "scan"
     ) -> FoundScan | BidsScan:
-        """Files of a scan at its acquired resolution, validated unless it is simulated."""
+        """Files of a scan as it was acquired, validated unless it is simulated."""
         if self.data_source.simulated:
             return self.imported_scan(subject, platform, scan)
         valid = {
@@ -175,29 +182,42 @@ class Plan:
         }
         return FoundScan(dwi=self.given_scan(subject, platform)["dwi"], **valid)
 
+    def full_scan(self, subject: str, platform: str, scan: str = "scan") -> FoundScan | BidsScan:
+        """Files of a scan at its acquired resolution, with less noise if the run asks for it."""
+        acquired = "scan" if scan == "denoised" else scan
+        original = self.original_scan(subject, platform, acquired)
+        # Raw scans are denoised before their other steps.
+        here = self.is_denoised(platform) and not self.data_source.is_raw and scan != "truth"
+        if not here and scan != "denoised":
+            return original
+        denoised = self.paths.denoised.format(scan=acquired, subject=subject, platform=platform)
+        return FoundScan(denoised, original.bval, original.bvec, original.mask)
+
     def scan(self, subject: str, platform: str, scan: str = "scan") -> FoundScan | BidsScan:
         """Files of a scan at the resolution that the run uses."""
-        original = self.original_scan(subject, platform, scan)
+        full = self.full_scan(subject, platform, scan)
         if "crop" not in self.platforms[platform]:
-            return original
-        return FoundScan(
-            dwi=self.paths.cropped.format(subject=subject, platform=platform),
-            mask=self.paths.cropped_mask.format(subject=subject, platform=platform),
-            bval=original.bval,
-            bvec=original.bvec,
-            sidecar=original.sidecar,
-        )
+            return full
+        named = {"scan": scan, "subject": subject, "platform": platform}
+        cropped, mask = (p.format(**named) for p in (self.paths.cropped, self.paths.cropped_mask))
+        return FoundScan(cropped, full.bval, full.bvec, mask)
+
+    def steps(self, platform: str) -> list[str]:
+        """Preprocessing steps of the raw scans of a platform, in order."""
+        taken = {"denoising": self.is_denoised(platform), **self.config["preprocessing"]}
+        return [step for step in PREPROCESSING_STEPS if taken[step]]
 
     def before_step(self, step: str | None, subject: str, platform: str) -> str:
         """A raw series before one of its preprocessing steps; None means after all steps."""
-        done = self.steps[: self.steps.index(step)] if step else self.steps
+        steps = self.steps(platform)
+        done = steps[: steps.index(step)] if step else steps
         if not done:
             return self.found(subject, platform)["dwi"]
         return self.paths.step(done[-1]).format(subject=subject, platform=platform)
 
     def gradients(self, kind: str) -> str:
         """Gradient table of a preprocessed scan; motion correction rotates its directions."""
-        if "motion" not in self.steps:
+        if not self.config["preprocessing"]["motion"]:
             return self.paths.valid(kind, "raw")
         return self.paths.step("motion", kind)
 
@@ -310,6 +330,12 @@ class Plan:
             )
         return roles
 
+    def scan_to_redraw(self, subject: str, platform: str) -> dict[str, str]:
+        """Files of a noise-free target, as `scan_to_fit`, and the level of the scan's noise."""
+        entities = {key: self.platforms[platform][key] for key in ("session", "acquisition")}
+        level = self.paths.noise_level.format(subject=subject, **entities)
+        return {**self.scan_to_fit(subject, platform, "truth"), "noise_level": level}
+
     def sh_settings(self, platform: str) -> Settings:
         """Settings of a scan's spherical harmonics; its platform may have its own shell."""
         own = {key: v for key, v in self.platforms[platform].items() if key == "shell"}
@@ -418,11 +444,23 @@ class Plan:
         shown = {name: self.methods[name] for name in self.config["methods"]}
         return {name: {"label": m.label, "role": m.role} for name, m in shown.items()}
 
+    def task(self) -> list[str]:
+        """A method that is applied to the source, and the same one on the source without noise."""
+        compared = {name: self.methods[name] for name in self.config["methods"]}
+        return [
+            name
+            for noise_free, method in compared.items()
+            if method.reads == "truth"
+            for other, same in compared.items()
+            if same.reads == "scan" and same.is_model and same.fit_settings == method.fit_settings
+            for name in (other, noise_free)
+        ][:2]
+
     def method_settings(self) -> dict[str, Settings]:
         """Settings of every method, for the merged configuration beside the results."""
         return {
             name: {"family": m.family, "role": m.role, "label": m.label, "citation": m.citation}
-            | ({"scan": m.scan} if m.scan else m.fit_settings)
+            | ({"scan": m.scan} if m.scan else {**m.fit_settings, "reads": m.reads})
             for name, m in self.methods.items()
         }
 
@@ -453,8 +491,14 @@ class Plan:
         ]
 
     def references(self, subject: str, target: str) -> dict[str, Any]:
-        """What only a phantom knows about a target: its noise-free truth and its tissue labels."""
+        """What only a phantom knows of a target: truth, mean over its noise, and tissue labels."""
         if not self.data_source.simulated:
             return {}
         truth = self.paths.sh.format(scan="truth", subject=subject, platform=target)
-        return {"truth": truth, "tissue": self.scan(subject, self.source).tissue}
+        on_grid = {"subject": subject, "platform": target}
+        return {
+            "truth": truth,
+            "expected": self.paths.expected.format(**on_grid),
+            "expected_variance": self.paths.expected_variance.format(**on_grid),
+            "tissue": self.imported_scan(subject, self.source).tissue,
+        }

@@ -1,10 +1,11 @@
 """Score a predicted image against a target image; the code knows images, not methods."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-from harmonization.images.coefficients import coefficient_orders, normalise, order_of
+from harmonization.images.coefficients import mean_by_order, normalise
 from harmonization.learning.lattice import Lattice
 
 TISSUES = {1: "white_matter", 2: "grey_matter", 3: "csf", 4: "lesion"}
@@ -64,42 +65,52 @@ class Scoring:
         prediction: np.ndarray,
         target: np.ndarray,
         truth: np.ndarray | None = None,
+        expected: np.ndarray | None = None,
+        variance: np.ndarray | None = None,
         tissue: np.ndarray | None = None,
     ) -> list[Score]:
         """Compute all scores of one prediction.
 
-        ``patch_mse`` is the paper's measure, in raw units; ``patch_mse_standardised`` divides each
-        coefficient by its standard deviation, ``patch_mse_l<l>`` covers one order (raw), and
-        ``truth_mse`` is ``patch_mse`` against the noise-free target. ``mse`` is the mean over the
-        voxels of one tissue.
+        ``patch_mse`` is the paper's measure, in raw units, and ``patch_mse_standardised`` divides
+        each coefficient by its standard deviation. ``truth_mse`` is the same against the noise-free
+        target, and ``excess`` against what the noisy target is expected to be, an unbiased
+        estimate: less is not possible on average. In the region of a tissue they are means over its
+        voxels, and ``patch_mse`` is called ``mse``. ``<metric>_l<l>`` covers one order. ``voxels``
+        is how many of them the region has.
 
         Parameters
         ----------
         prediction, target, truth : ndarray, shape (x, y, z, c)
             Raw coefficients.
+        expected : ndarray, shape (x, y, z, c)
+            Mean of the target over draws of its noise.
+        variance : ndarray, shape (x, y, z, orders)
+            Variance of `expected`, its mean over each order.
         tissue : ndarray, shape (x, y, z)
             Labels as in `TISSUES`.
         """
         error = (prediction.astype(np.float64) - target) ** 2
-        std = np.array(self.statistics["std"])
-        scores = [
-            Score("brain", "patch_mse", self.patch_mse(error.mean(axis=-1))),
-            Score(
-                "brain", "patch_mse_standardised", self.patch_mse((error / std**2).mean(axis=-1))
-            ),
-        ]
-        orders = coefficient_orders(order_of(error.shape[-1]))
-        for order in np.unique(orders):
-            part = error[..., orders == order].mean(axis=-1)
-            scores.append(Score("brain", f"patch_mse_l{order}", self.patch_mse(part)))
+        standardised = (error / np.array(self.statistics["std"]) ** 2).mean(axis=-1)
+        errors = {"mse": mean_by_order(error)}
         if truth is not None:
-            excess = ((prediction.astype(np.float64) - truth) ** 2).mean(axis=-1)
-            scores.append(Score("brain", "truth_mse", self.patch_mse(excess)))
-        if tissue is not None:
-            for label, name in TISSUES.items():
-                where = (self.mask > 0) & (tissue == label)
-                if where.any():
-                    scores.append(Score(name, "mse", float(error[where].mean())))
+            errors["truth_mse"] = mean_by_order((prediction.astype(np.float64) - truth) ** 2)
+        if expected is not None:
+            error = (prediction.astype(np.float64) - expected) ** 2
+            errors["excess"] = mean_by_order(error) - variance
+        scores = [
+            Score("brain", "voxels", float(self.coverage.sum())),
+            Score("brain", "patch_mse_standardised", self.patch_mse(standardised)),
+        ]
+        for metric, by_order in errors.items():
+            name = "patch_mse" if metric == "mse" else metric
+            scores += _of_orders("brain", name, by_order, self.patch_mse)
+        for label, name in TISSUES.items() if tissue is not None else ():
+            where = (self.mask > 0) & (tissue == label)
+            if not where.any():
+                continue
+            scores.append(Score(name, "voxels", float(where.sum())))
+            for metric, by_order in errors.items():
+                scores += _of_orders(name, metric, by_order, lambda e, w=where: float(e[w].mean()))
         return scores
 
     def slice(self, prediction: np.ndarray, target: np.ndarray) -> dict[str, np.ndarray]:
@@ -121,3 +132,16 @@ class Scoring:
             "error": np.sqrt((difference**2).mean(axis=-1)),
             "mask": (self.mask[:, :, z] > 0).astype(np.uint8),
         }
+
+
+def _of_orders(
+    region: str, metric: str, by_order: np.ndarray, mean: Callable[[np.ndarray], float]
+) -> list[Score]:
+    """Errors (x, y, z, orders), their `mean` over a region: of all coefficients, of each order."""
+    orders = 2 * np.arange(by_order.shape[-1])
+    coefficients = 2 * orders + 1
+    scores = [Score(region, metric, mean(by_order @ (coefficients / coefficients.sum())))]
+    return scores + [
+        Score(region, f"{metric}_l{order}", mean(by_order[..., number]))
+        for number, order in enumerate(orders)
+    ]

@@ -31,9 +31,9 @@ def patch_mse_table(
     -------
     DataFrame
         Columns method (label), family, role, n (number of subjects), and for each target
-        ``<target>`` and ``<target>_sd``.
+        ``<target>``, ``<target>_sd`` and, on a phantom, the mean ``<target>_excess``.
     """
-    means = subject_means(metrics, "patch_mse")
+    means, excess = (subject_means(metrics, name) for name in ("patch_mse", "excess"))
     rows = []
     for method, shown in methods.items():
         of_method = means[means["method"] == method]
@@ -42,12 +42,67 @@ def patch_mse_table(
         for target in targets:
             values = of_method.loc[of_method["target"] == target, "value"]
             row |= {target: values.mean(), f"{target}_sd": values.std()}
+            rest = excess[(excess["method"] == method) & (excess["target"] == target)]["value"]
+            row |= {f"{target}_excess": rest.mean()} if len(rest) else {}
         rows.append(row)
     return pd.DataFrame(rows)
 
 
+def denoising_and_the_rest(
+    metrics: pd.DataFrame, noisy: str, noise_free: str, targets: list[str]
+) -> dict[str, float]:
+    """How much of an error against the noise-free target remains without noise in the source.
+
+    Parameters
+    ----------
+    metrics : DataFrame
+    noisy, noise_free : str
+        The same method, applied to the source and to the source without noise.
+    targets : list of str
+
+    Returns
+    -------
+    dict of str to float
+        By target, a share: the task of harmonisation; denoising is the rest.
+    """
+    means = subject_means(metrics, "truth_mse").groupby(["method", "target"])["value"].mean()
+    return {target: means[noise_free, target] / means[noisy, target] for target in targets}
+
+
+def region_table(
+    metrics: pd.DataFrame, methods: dict[str, dict[str, str]], targets: list[str]
+) -> pd.DataFrame:
+    """Mean scores over subjects by region and order.
+
+    Returns
+    -------
+    DataFrame
+        Columns target, region, metric (``mse``, for the brain patch MSE; ``truth_mse``;
+        ``excess``), order (``all``, ``0``, ``2``, ...), n (subjects that have the region), voxels
+        (of all of them), and one for each method, by its label.
+    """
+    rows = metrics.copy()
+    split = (
+        rows["metric"].str.removeprefix("patch_").str.extract(r"^(mse|truth_mse|excess)(_l\d+)?$")
+    )
+    rows["metric"], rows["order"] = split[0], split[1].str[2:].fillna("all")
+    keys = ["target", "region"]
+    people = metrics[metrics["metric"] == "voxels"].groupby([*keys, "subject"])["value"].max()
+    size = people.groupby(level=keys).agg(n="count", voxels="sum").astype(int)
+    labels = ["method", *keys, "metric", "order"]
+    scores = rows.dropna(subset="metric")
+    means = scores.groupby([*labels, "subject"])["value"].mean().reset_index()
+    means = means.pivot_table("value", index=labels[1:], columns="method")
+    table = means[list(methods)].rename(columns={m: shown["label"] for m, shown in methods.items()})
+    table = table.reset_index().merge(size.reset_index(), on=keys)
+    place = {name: number for number, name in enumerate(targets)}
+    table = table.sort_values([*keys, "metric", "order"], key=lambda c: c.map(place).fillna(c))
+    first = [*keys, "metric", "order", "n", "voxels"]
+    return table[first + [name for name in table.columns if name not in first]]
+
+
 def styled(table: pd.DataFrame, targets: list[str], caption: str) -> Styler:
-    """Format the table: thousandths, mean and deviation in one cell, the best rival in bold."""
+    """Format the table: thousandths, mean and deviation in one cell, the best rivals in bold."""
     shown = table[["method", "family"]].copy()
     for target in targets:
         spread = table[f"{target}_sd"] * 1000
@@ -55,14 +110,17 @@ def styled(table: pd.DataFrame, targets: list[str], caption: str) -> Styler:
             f"{mean:.3f}" + (f" ± {sd:.3f}" if np.isfinite(sd) else "")
             for mean, sd in zip(table[target] * 1000, spread, strict=True)
         ]
+        if f"{target}_excess" in table:
+            shown[f"{target} excess"] = (table[f"{target}_excess"] * 1000).map("{:.3f}".format)
     rivals = table[table["role"] == "rival"]
-    best = {target: rivals[target].idxmin() for target in targets if len(rivals)}
+    measures = {name: name.replace(" excess", "_excess") for name in shown.columns[2:]}
+    best = {name: rivals[key].idxmin() for name, key in measures.items() if len(rivals)}
 
     def bold(column: pd.Series) -> list[str]:
         chosen = best.get(column.name)
         return ["font-weight: bold" if index == chosen else "" for index in column.index]
 
-    return plain(shown, caption).apply(bold, subset=targets)
+    return plain(shown, caption).apply(bold, subset=list(measures))
 
 
 def plain(table: pd.DataFrame, caption: str) -> Styler:
