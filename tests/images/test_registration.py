@@ -78,6 +78,14 @@ def test_no_registration_stops_on_its_way(atlas, subject):
     assert errors_of_registration(source, moved).max() < 0.5
 
 
+def test_a_few_thick_slices_do_not_stretch_the_head(atlas):
+    """Four of them, as at the coarsest level, once fitted best when stretched by 2 mm."""
+    person = Person(atlas, with_effects(PARAMETERS, ["distortion"]), 2019, "04")
+    source = acquire(person, "ge_st", "scan", [], (20.0, 16.8))
+    moved = acquire(person, "connectom_sa", "scan", [], (20.0, 31.2))
+    assert errors_of_registration(source, moved).max() < 0.6
+
+
 def test_a_slab_of_five_slices_registers(atlas):
     """Shrunk to a single slice, this slab once registered at a right angle."""
     person = Person(atlas, PARAMETERS, 2019, "03")

@@ -287,16 +287,17 @@ def register(
     ndarray, shape (4, 4)
         World of `fixed` to world of `moving`, millimetres.
     """
-    stages = [TranslationTransform3D(), RigidTransform3D()]
+    stages = [(TranslationTransform3D(), LEVELS), (RigidTransform3D(), LEVELS)]
     if model == "affine":
-        stages.append(AffineTransform3D())
+        # A few thick slices say little about stretches, and led some of them away.
+        stages.append((AffineTransform3D(), LEVELS[1:]))
     units = _units(fixed > 0, fixed_affine)
     images = (fixed, units @ fixed_affine), (moving, units @ moving_affine)
     found = None
     # Where only one scan reaches, there is nothing to compare.
     masks = {"moving_mask": np.ones(moving.shape, dtype=np.int32)}
-    for stage in stages:
-        found = _fit(stage, *images, LEVELS, starting_affine=found, **masks)
+    for stage, levels in stages:
+        found = _fit(stage, *images, levels, starting_affine=found, **masks)
     return np.linalg.inv(units) @ found @ units
 
 
