@@ -31,6 +31,7 @@ RADIUS = 50.0  # mm, of a head: a turn by one radian moves its rim by about as m
 # The least gain of mutual information worth a step, and the trials for a step.
 # Close to its maximum it is too rough to climb; with three trials, some got stuck on the way.
 PATIENCE = {"ftol": 1e-4, "maxls": 8}
+LEVELS_OF_STRETCH = (1, 1.0, 30), (1, 0.0, 15)  # coarser voxels of a slab led some away
 LEVELS_WITHIN = (*LEVELS[:2], (1, 0.0, 5))  # volumes of a scan lie close to each other
 LARGEST_STRETCH = 0.1  # scanners distort a head by a few percent
 LARGEST_ROTATION = 30.0  # degrees; heads lie straighter in their coils
@@ -289,8 +290,7 @@ def register(
     """
     stages = [(TranslationTransform3D(), LEVELS), (RigidTransform3D(), LEVELS)]
     if model == "affine":
-        # A few thick slices say little about stretches, and led some of them away.
-        stages.append((AffineTransform3D(), LEVELS[1:]))
+        stages.append((AffineTransform3D(), LEVELS_OF_STRETCH))
     units = _units(fixed > 0, fixed_affine)
     images = (fixed, units @ fixed_affine), (moving, units @ moving_affine)
     found = None
