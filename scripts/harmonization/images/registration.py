@@ -31,7 +31,8 @@ RADIUS = 50.0  # mm, of a head: a turn by one radian moves its rim by about as m
 # The least gain of mutual information worth a step, and the trials for a step.
 # Close to its maximum it is too rough to climb; with three trials, some got stuck on the way.
 PATIENCE = {"ftol": 1e-4, "maxls": 8}
-LEVELS_OF_STRETCH = (1, 1.0, 30), (1, 0.0, 15)  # coarser voxels of a slab led some away
+# Slices that a level must keep: one alone fits in any rotation, a few mislead about stretches.
+FEWEST_SLICES, FEWEST_TO_STRETCH = 2, 8
 LEVELS_WITHIN = (*LEVELS[:2], (1, 0.0, 5))  # volumes of a scan lie close to each other
 LARGEST_STRETCH = 0.1  # scanners distort a head by a few percent
 LARGEST_ROTATION = 30.0  # degrees; heads lie straighter in their coils
@@ -288,16 +289,16 @@ def register(
     ndarray, shape (4, 4)
         World of `fixed` to world of `moving`, millimetres.
     """
-    stages = [(TranslationTransform3D(), LEVELS), (RigidTransform3D(), LEVELS)]
+    stages = [TranslationTransform3D(), RigidTransform3D()]
     if model == "affine":
-        stages.append((AffineTransform3D(), LEVELS_OF_STRETCH))
+        stages.append(AffineTransform3D())
     units = _units(fixed > 0, fixed_affine)
     images = (fixed, units @ fixed_affine), (moving, units @ moving_affine)
     found = None
     # Where only one scan reaches, there is nothing to compare.
     masks = {"moving_mask": np.ones(moving.shape, dtype=np.int32)}
-    for stage, levels in stages:
-        found = _fit(stage, *images, levels, starting_affine=found, **masks)
+    for stage in stages:
+        found = _fit(stage, *images, LEVELS, starting_affine=found, **masks)
     return np.linalg.inv(units) @ found @ units
 
 
@@ -347,8 +348,9 @@ def _fit(
     **options: np.ndarray | None,
 ) -> np.ndarray:
     """World of `fixed` to world of `moving` (4, 4), each an image and its affine."""
-    # A thin slab must not be shrunk to a single slice, which fits in any rotation.
-    used = [level for level in levels if min(fixed[0].shape) // level[0] >= 2 or level[0] == 1]
+    fewest = FEWEST_TO_STRETCH if isinstance(stage, AffineTransform3D) else FEWEST_SLICES
+    slices = min(fixed[0].shape)
+    used = [level for level in levels if slices // level[0] >= fewest or level[0] == 1]
     factors, sigmas, iterations = map(list, zip(*used, strict=True))
     # Use all voxels: dipy's random sampling would make the transform depend on a seed.
     engine = AffineRegistration(
