@@ -20,8 +20,7 @@ def main() -> None:
         card = read_json(folder / "card.json")
         history = pd.read_csv(folder / "history.csv")
         names = ("method", "target", "fold", "seed")
-        columns = {name: card[name] for name in names}
-        histories.append(history.assign(**columns, converged=card["outcome"]["converged"]))
+        histories.append(history.assign(**{name: card[name] for name in names}))
     save_figure(draw_learning_curves(pd.concat(histories)), args.output)
 
 

@@ -60,7 +60,7 @@ def test_a_network_is_trained(fit):
     folder = fit("espcn", "espcn", training=TRAINING)
     card = Card.read(folder)
     assert card.specification.task.scales == {"a": 1}
-    assert {"best_step", "validation_mse", "converged", "precision"} <= set(card.outcome)
+    assert {"best_step", "validation_mse", "dead_units", "precision"} <= set(card.outcome)
     assert pd.read_csv(folder / "history.csv")["step"].tolist() == [0, 2, 4]
 
 

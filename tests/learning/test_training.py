@@ -11,11 +11,12 @@ from harmonization.learning.devices import choose_precision
 from harmonization.learning.layers import copy_state
 from harmonization.learning.network import Task
 from harmonization.learning.training import (
-    Progress,
-    Training,
     batches,
+    dead_units,
     freeze,
+    schedule,
     train,
+    training_loss,
     validate,
 )
 from harmonization.networks.espcn import Espcn
@@ -155,9 +156,43 @@ def test_batches_visit_every_patch_once_an_epoch():
     assert len(next(batches(3, 12, seed=0))) == 3
 
 
-@pytest.mark.parametrize(
-    ("errors", "converged"), [([1.0, 0.5, 0.499, 0.498], True), ([1.0, 0.8, 0.6, 0.4], False)]
-)
-def test_converged_means_that_the_last_fifth_gained_little(errors, converged):
-    history = [Progress(s, 1, 0.1, e, e) for s, e in zip((0, 50, 80, 100), errors, strict=True)]
-    assert Training(history, history[-1]).converged is converged
+def test_the_rate_rises_and_falls():
+    """By hand: 4 steps up to the rate, 8 down to 0."""
+    sgd = torch.optim.SGD([torch.nn.Parameter(torch.zeros(()))], lr=2.0)
+    rates, found = schedule(sgd, 12, 4), []
+    for _ in range(12):
+        found.append(rates.get_last_lr()[0])
+        sgd.step()
+        rates.step()
+    assert found[:5] == pytest.approx([0.5, 1.0, 1.5, 2.0, 2.0])
+    assert found[8] == pytest.approx(1.0)
+    assert found[4:] == sorted(found[4:], reverse=True)
+    assert rates.get_last_lr()[0] == pytest.approx(0)
+
+
+def test_units_without_variation_are_dead():
+    data = make_patch_data(scales={"a": 1})
+    network = espcn()
+    assert dead_units(network, data) == {"features.1": 0, "features.3": 0}
+    with torch.no_grad():
+        first = network.features[0]
+        first.weight[:10] = 0  # 10 of 50 units say the same everywhere,
+        first.bias[10:15] = -1e3  # and 5 say nothing
+    assert dead_units(network, data)["features.1"] == pytest.approx(0.3)
+
+
+def test_the_branches_of_msp_live_and_learn():
+    """All units vary and every layer of every branch has a gradient, after a real warm-up."""
+    data = make_patch_data(scales=SCALES)
+    network = msp()
+    phases = [{"steps": 40, "learning_rate": 3e-4, "warm_up": 10, "frozen": ["first_stage"]}]
+    settings = {"batch_size": 4, "validate_every": 20, "phases": phases}
+    train(network, data, data, settings, 0, report=quietly)
+    dead = {name: d for name, d in dead_units(network, data).items() if "branches" in name}
+    assert dead
+    assert max(dead.values()) <= 0.1
+    assert network.report(data)["contributions"]["b"] > 0.005
+    loss, _ = training_loss(network, *data.batch(torch.arange(4)))
+    loss.backward()
+    for name, parameter in network.branches.named_parameters():
+        assert parameter.grad.abs().max() > 0, name

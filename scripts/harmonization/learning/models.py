@@ -28,7 +28,7 @@ from harmonization.learning.layers import count_parameters
 from harmonization.learning.manifest import Fold
 from harmonization.learning.network import Network, Task
 from harmonization.learning.patches import BATCH, gather, read_part
-from harmonization.learning.training import Progress, train
+from harmonization.learning.training import Progress, dead_units, train
 from harmonization.plan.plugins import class_name, module_of
 
 WEIGHTS, CARD, HISTORY = "weights.safetensors", "card.json", "history.csv"
@@ -257,7 +257,7 @@ class NetworkModel(Model):
                 "precision": str(precision).removeprefix("torch."),
                 "best_step": result.best.step,
                 "validation_mse": result.best.validation_mse,
-                "converged": result.converged,
+                "dead_units": dead_units(self.network, validation),
                 **self.network.report(validation),
             },
             result.history,

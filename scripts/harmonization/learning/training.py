@@ -14,7 +14,7 @@ from harmonization.learning.layers import copy_state
 from harmonization.learning.network import Network
 from harmonization.learning.patches import Cores, PatchData, patch_mse
 
-CONVERGED_GAIN = 0.01  # largest gain in the last fifth of a training that counts as converged
+ACTIVATIONS = (nn.ReLU, nn.GELU)
 
 
 @dataclass(frozen=True)
@@ -35,13 +35,6 @@ class Training:
     history: list[Progress]
     best: Progress
 
-    @property
-    def converged(self) -> bool:
-        """Whether the last fifth of the steps gained less than 1 % on validation."""
-        last = self.history[-1].step
-        early = [row.validation_mse for row in self.history if row.step <= 0.8 * last]
-        return 1 - self.best.validation_mse / min(early) < CONVERGED_GAIN
-
 
 def train(
     network: Network,
@@ -52,7 +45,7 @@ def train(
     precision: torch.dtype = torch.float32,
     report: Callable[[str], None] = print,
 ) -> Training:
-    """Train with Adam and a cosine decay in each phase; keep the best weights on validation.
+    """Train with Adam, a warm-up and a cosine decay in each phase; keep the best on validation.
 
     The loss is the mean patch MSE over the batch, summed over the predictions, plus the network's
     weighted auxiliary losses. The weights before the first step compete too, and each phase starts
@@ -65,7 +58,7 @@ def train(
     training, validation : PatchData
     settings : dict
         ``batch_size``, ``validate_every`` (steps) and ``phases``: a list of ``steps``,
-        ``learning_rate`` and, if wanted, ``frozen`` (names of sub-modules).
+        ``learning_rate`` and, if wanted, ``warm_up`` (steps) and ``frozen`` (names of sub-modules).
     seed : int
         Seed of the order of patches.
     precision : torch.dtype
@@ -92,14 +85,14 @@ def train(
             lr=phase["learning_rate"],
             fused=True,
         )
-        decay = torch.optim.lr_scheduler.CosineAnnealingLR(adam, phase["steps"])
+        rates = schedule(adam, phase["steps"], phase.get("warm_up", 0))
         errors = []
         for step_of_phase in range(1, phase["steps"] + 1):
             step += 1
             chosen = next(order)
             errors.append(training_step(network, training, chosen, adam, step, precision))
-            rate = decay.get_last_lr()[0]
-            decay.step()
+            rate = rates.get_last_lr()[0]
+            rates.step()
             if step_of_phase % settings["validate_every"] and step_of_phase != phase["steps"]:
                 continue
             mean_error = sum(errors) / len(errors)
@@ -119,6 +112,23 @@ def train(
     network.load_state_dict(weights)
     network.eval()
     return Training(history, best)
+
+
+def schedule(
+    optimiser: torch.optim.Optimizer, steps: int, warm_up: int
+) -> torch.optim.lr_scheduler.LambdaLR:
+    """Linear rise of the learning rate over the first `warm_up` steps, then a cosine decay to 0.
+
+    Adam's first steps are as large as the rate, whatever the gradient. Without a warm-up they push
+    units of a layer that starts at zero, or is fed by one, to where they never move again.
+    """
+
+    def share(step: int) -> float:
+        if step < warm_up:
+            return (step + 1) / warm_up
+        return (1 + math.cos(math.pi * (step - warm_up) / (steps - warm_up))) / 2
+
+    return torch.optim.lr_scheduler.LambdaLR(optimiser, share)
 
 
 def training_step(
@@ -162,6 +172,45 @@ def training_loss(
     for platform, prediction, weight in auxiliary:
         loss = loss + weight * patch_mse(prediction, *cores[platform]).mean()
     return loss, errors
+
+
+@torch.no_grad()
+def dead_units(network: Network, data: PatchData) -> dict[str, float]:
+    """Share of the units of each activation that have the same value in all voxels of all patches.
+
+    Parameters
+    ----------
+    network : Network
+        Put into evaluation mode.
+    data : PatchData
+
+    Returns
+    -------
+    dict of str to float
+        By name of the activation's module; a dead unit passes nothing on, and no gradient back.
+    """
+    network.eval()
+    lowest: dict[str, Tensor] = {}
+    highest: dict[str, Tensor] = {}
+
+    def watch(name: str) -> Callable[..., None]:
+        def look(_module: nn.Module, _inputs: tuple, output: Tensor) -> None:
+            values = output.movedim(1, 0).flatten(1)
+            least, most = values.amin(1), values.amax(1)
+            lowest[name] = torch.minimum(lowest.get(name, least), least)
+            highest[name] = torch.maximum(highest.get(name, most), most)
+
+        return look
+
+    activations = {n: m for n, m in network.named_modules() if isinstance(m, ACTIVATIONS)}
+    watched = [module.register_forward_hook(watch(n)) for n, module in activations.items()]
+    try:
+        for windows, _ in data.batches():
+            network(windows)
+    finally:
+        for handle in watched:
+            handle.remove()
+    return {n: float((lowest[n] == highest[n]).float().mean()) for n in activations if n in lowest}
 
 
 @torch.no_grad()

@@ -20,6 +20,8 @@ class MultiStage(Network):
     outputs are combined linearly with the first-stage prediction of the target's own network, which
     is the first component of that target. A branch ends in a convolution that starts at zero, and
     all weights of the combination start at one, so the network starts as the target's own network.
+    Our choice of GELU keeps the branches alive: with ReLU, most of their units died in the first
+    steps, and the branches with them.
 
     Parameters
     ----------
@@ -60,9 +62,9 @@ class MultiStage(Network):
         nn.init.zeros_(last.conv.bias)
         return nn.Sequential(
             nn.Conv3d(component.feature_channels, width, 3, padding=1),
-            nn.ReLU(),
+            nn.GELU(),
             nn.Conv3d(width, width, 1),
-            nn.ReLU(),
+            nn.GELU(),
             last,
         )
 

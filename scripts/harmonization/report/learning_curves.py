@@ -12,7 +12,7 @@ def draw_learning_curves(history: pd.DataFrame) -> Figure:
     Parameters
     ----------
     history : DataFrame
-        Columns of `training.Progress` and method, target, fold, seed, converged.
+        Columns of `training.Progress` and method, target, fold, seed.
     """
     methods = list(history["method"].unique())
     trained = history.groupby("method", sort=False)["target"].unique()
@@ -35,9 +35,7 @@ def draw_learning_curves(history: pd.DataFrame) -> Figure:
                 axis.plot(curve["step"], curve["validation_mse"], color=colours[1], lw=1.2)
                 best = curve.loc[curve["validation_mse"].idxmin()]
                 axis.plot(best["step"], best["validation_mse"], "o", color=colours[1], ms=4)
-            finished = rows.groupby(["fold", "seed"])["converged"].first()
-            converged = f"{int(finished.sum())} of {len(finished)} converged"
-            axis.set_title(f"{method}, {target}: {converged}", fontsize=8)
+            axis.set_title(f"{method}, {target}", fontsize=8)
             # The first steps would squeeze the rest of the curve.
             low, high = rows["validation_mse"].min(), rows["validation_mse"].quantile(0.9)
             axis.set_ylim(

@@ -1,0 +1,48 @@
+"""A linear map of the neighbourhood, corrected voxel by voxel."""
+
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+from harmonization.learning.lattice import BORDER
+from harmonization.learning.layers import crop, pixel_shuffle, pixel_unshuffle
+from harmonization.learning.network import AuxiliaryLosses, Network, Predictions, Task
+from harmonization.settings import Count
+
+
+class RidgeMlp(Network):
+    """Multi-layer perceptron that corrects a fitted linear map (our choice).
+
+    In each source voxel it sees the coefficients of the source and the r^3 predictions of its
+    component, and adds to these. Its last layer starts at zero, so it starts as its component.
+
+    Parameters
+    ----------
+    widths
+        Channels of the hidden layers.
+    """
+
+    def __init__(
+        self, task: Task, components: dict[str, Network] | None = None, *, widths: list[Count]
+    ) -> None:
+        super().__init__(task, components)
+        (self.linear,) = (components or {}).values()
+        outputs = task.channels * task.r**3
+        layers: list[nn.Module] = []
+        for before, after in pairwise([task.channels + outputs, *widths]):
+            layers += [nn.Conv3d(before, after, 1), nn.GELU()]
+        last = nn.Conv3d(widths[-1], outputs, 1)
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
+        self.correction = nn.Sequential(*layers, last)
+
+    def initialise_from(self, components: dict[str, Network]) -> None:
+        """Start from the fitted linear map."""
+        (fitted,) = components.values()
+        self.linear.load_state_dict(fitted.state_dict())
+
+    def training_outputs(self, x: Tensor) -> tuple[Predictions, AuxiliaryLosses]:
+        linear, r = self.linear(x)[self.task.target], self.task.r
+        known = torch.cat([crop(x, BORDER), pixel_unshuffle(linear, r)], dim=1)
+        return {self.task.target: linear + pixel_shuffle(self.correction(known), r)}, []
