@@ -17,11 +17,16 @@ from harmonization.learning.layers import (
 from harmonization.learning.models import Specification, build
 from harmonization.learning.network import Network, Task
 from harmonization.learning.patches import patch_mse
+from harmonization.networks.cascade import Cascade
+from harmonization.networks.cross_stitch import CrossStitch
 from harmonization.networks.diqt import Diqt
 from harmonization.networks.espcn import Espcn
 from harmonization.networks.hard_sharing import HardSharing
+from harmonization.networks.linear_patch import LinearPatch
 from harmonization.networks.multi_stage import MultiStage
+from harmonization.networks.nddr import Nddr
 from harmonization.networks.noise import Noise
+from harmonization.networks.ridge_mlp import RidgeMlp
 from harmonization.plan.configuration import merge
 from harmonization.plan.methods import WINGS, Method, method_files, read_methods, with_components
 from harmonization.plan.plugins import plugin_names
@@ -111,6 +116,70 @@ def test_hard_sharing_computes_no_head_that_is_not_asked_for():
         head.register_forward_hook(lambda *_, target=target: used.append(target))
     network.predict(torch.randn(1, 4, 11, 11, 11), "b")
     assert used == ["b"]
+
+
+@pytest.mark.parametrize("kind", [CrossStitch, Nddr])
+def test_networks_that_mix_nothing_predict_as_before(kind):
+    singles = single_networks()
+    network = kind(Task(4, SCALES, None, 0), copy.deepcopy(singles), own=1.0)
+    network.initialise_from(singles)
+    x = torch.randn(2, 4, 11, 11, 11)
+    for target, prediction in network(x).items():
+        torch.testing.assert_close(prediction, singles[f"single-{target}"](x)[target])
+
+
+def test_cross_stitch_and_nddr_start_with_the_same_mixture():
+    """By hand: nine tenths of one's own features, and a twentieth of each of the others'."""
+    singles = single_networks()
+    x = torch.randn(2, 4, 11, 11, 11)
+    first = {t: singles[f"single-{t}"].features[:2](x) for t in SCALES}
+    mixed = {
+        t: 0.9 * first[t] + 0.05 * sum(f for other, f in first.items() if other != t)
+        for t in SCALES
+    }
+    second = {t: singles[f"single-{t}"].features[2:](mixed[t]) for t in SCALES}
+    last = 0.9 * second["c"] + 0.05 * (second["a"] + second["b"])
+    wanted = singles["single-c"].output(last)
+    for kind in (CrossStitch, Nddr):
+        network = kind(Task(4, SCALES, None, 0), copy.deepcopy(singles), own=0.9)
+        network.initialise_from(singles)
+        torch.testing.assert_close(network.predict(x, "c"), wanted)
+
+
+def test_a_cascade_starts_as_its_first_stage_and_sees_all_targets():
+    singles = single_networks()
+    network = Cascade(
+        Task(4, SCALES, None, 0), copy.deepcopy(singles), width=8, first_stage_weight=0.5
+    )
+    network.initialise_from(singles)
+    x = torch.randn(2, 4, 11, 11, 11)
+    for target, prediction in network(x).items():
+        assert torch.equal(prediction, singles[f"single-{target}"](x)[target])
+    _, losses = network.training_outputs(x)
+    assert [(target, weight) for target, _, weight in losses] == [(t, 0.5) for t in SCALES]
+    with torch.no_grad():
+        network.heads["a"].weight.fill_(1)
+        before = network.predict(x, "a")
+        network.first_stage["c"].output.conv.bias.add_(1)
+    assert not torch.equal(network.predict(x, "a"), before)
+
+
+def test_ridge_mlp_starts_as_ridge_and_learns_at_once():
+    ridge = LinearPatch(task(r=2, channels=4)).eval()
+    network = RidgeMlp(task(r=2, channels=4), {"r": copy.deepcopy(ridge)}, widths=[8])
+    network.initialise_from({"r": ridge})
+    x = torch.randn(2, 4, 11, 11, 11)
+    assert torch.equal(network(x)["t"], ridge(x)["t"])
+    network(x)["t"].square().mean().backward()
+    assert network.correction[-1].weight.grad.abs().max() > 0
+    # It sees the source's own voxel: a change there moves nothing but its r^3 voxels.
+    with torch.no_grad():
+        network.correction[-1].weight.normal_()
+        network.linear.output.conv.weight.zero_()
+        before = network(x)["t"]
+        x[:, :, 5, 5, 5] += 1
+        moved = (network(x)["t"] - before).abs().sum(dim=(0, 1)) > 0
+    assert moved.sum() == moved[6:8, 6:8, 6:8].sum() == 8
 
 
 def test_every_plugin_serves_a_method():

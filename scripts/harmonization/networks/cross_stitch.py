@@ -1,0 +1,96 @@
+"""Multi-task network of single-task networks that exchange features: cross-stitch."""
+
+import torch
+from torch import Tensor, nn
+
+from harmonization.learning.network import AuxiliaryLosses, Network, Predictions, SingleTask, Task
+from harmonization.settings import Share
+
+ACTIVATIONS = (nn.ReLU, nn.GELU)
+
+
+class CrossStitch(Network):
+    """Networks of all targets that mix their features channel by channel (Misra 2016).
+
+    After each stage, which ends in an activation, every network goes on with a weighted sum of its
+    own features and those of the others; the weights are learned.
+
+    Parameters
+    ----------
+    own
+        Weight of a network's own features at the start; the others share the rest.
+    """
+
+    def __init__(
+        self, task: Task, components: dict[str, Network] | None = None, *, own: Share
+    ) -> None:
+        super().__init__(task, components)
+        networks = {n.task.target: n for n in (components or {}).values()}
+        self.networks = nn.ModuleDict(networks)
+        self.stages = {target: stages(n) for target, n in networks.items()}
+        first = next(iter(self.stages.values()))
+        self.mixing = nn.ModuleList(self.mixer(channels_of(stage), own) for stage in first)
+
+    def mixer(self, channels: int, own: float) -> nn.Module:
+        """What mixes the features (n, `channels`, x, y, z) of all networks after a stage."""
+        return ChannelMixer(len(self.networks), channels, own)
+
+    def initialise_from(self, components: dict[str, Network]) -> None:
+        """Start from the trained networks."""
+        for component in components.values():
+            self.networks[component.task.target].load_state_dict(component.state_dict())
+
+    def features(self, x: Tensor) -> dict[str, Tensor]:
+        """Last features of every network, by target."""
+        states = [x] * len(self.networks)
+        for number, mixer in enumerate(self.mixing):
+            states = [
+                stage(state)
+                for stage, state in zip(
+                    (own[number] for own in self.stages.values()), states, strict=True
+                )
+            ]
+            states = mixer(states)
+        return dict(zip(self.networks, states, strict=True))
+
+    def training_outputs(self, x: Tensor) -> tuple[Predictions, AuxiliaryLosses]:
+        features = self.features(x)
+        return {target: n.output(features[target]) for target, n in self.networks.items()}, []
+
+    def predict(self, x: Tensor, target: str) -> Tensor:
+        return self.networks[target].output(self.features(x)[target])
+
+
+class ChannelMixer(nn.Module):
+    """Weighted sums of the features of all networks, with a weight for each channel."""
+
+    def __init__(self, networks: int, channels: int, own: float) -> None:
+        super().__init__()
+        weights = start_of_mixing(networks, own)[..., None].repeat(1, 1, channels)
+        self.weights = nn.Parameter(weights)
+
+    def forward(self, states: list[Tensor]) -> list[Tensor]:
+        """Mix features (n, c, x, y, z), one tensor for each network."""
+        weights = self.weights[..., None, None, None]
+        return [sum(w * s for w, s in zip(row, states, strict=True)) for row in weights]
+
+
+def start_of_mixing(networks: int, own: float) -> Tensor:
+    """Weights (`networks`, `networks`) of the features of one network in those of another."""
+    others = (1 - own) / max(networks - 1, 1)
+    return torch.full((networks, networks), others).fill_diagonal_(own)
+
+
+def stages(network: SingleTask) -> list[nn.Sequential]:
+    """Layers of a network's features in groups that end in an activation; the last may not."""
+    groups: list[list[nn.Module]] = [[]]
+    for layer in network.features:
+        groups[-1].append(layer)
+        if isinstance(layer, ACTIVATIONS):
+            groups.append([])
+    return [nn.Sequential(*group) for group in groups if group]
+
+
+def channels_of(stage: nn.Sequential) -> int:
+    """Number of channels after a stage."""
+    return [m for m in stage.modules() if isinstance(m, nn.Conv3d)][-1].out_channels
