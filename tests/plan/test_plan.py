@@ -192,6 +192,13 @@ def test_a_run_of_the_denoised_source_alone_must_not_denoise_it():
         plan(denoising="both", methods=["denoised"])
 
 
+def test_two_methods_of_one_label_are_refused():
+    """In tables and figures, one would take the place of the other."""
+    overrides = {"ridge": {"label": "Affine"}}
+    with pytest.raises(InputError, match="'affine' and 'ridge' are both labelled 'Affine'; give"):
+        plan(methods=["affine", "ridge"], overrides=overrides)
+
+
 def test_scans_of_lower_resolution_take_the_place_of_the_original_ones():
     made = run("open_sr")
     assert "/cropped/" in made.scan("03286", "trio").dwi

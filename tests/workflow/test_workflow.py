@@ -300,10 +300,11 @@ def test_the_full_synthetic_run_has_a_plan(tmp_path):
     # The default profile counts the jobs by rule.
     result = snakemake(tmp_path, "--dry-run", config=ROOT / "config/phantom.yaml")
     assert result.returncode == 0, result.stderr
-    # 10 folds: 3 targets x 3 seeds x (espcn, diqt, msp_espcn, msp_diqt), 3 seeds of mtl_hard, and
-    # 3 targets x (noise, identity, denoised, noise_free, affine, smoothed, ridge).
+    # 10 folds: 3 targets x 3 seeds x (ridge_mlp, shnet, espcn, fcsnet, diqt_rn4, msp_espcn,
+    # msp_diqt), 3 seeds x (mtl_hard, mtl_cross_stitch, mtl_nddr, mtl_cascade), and 3 targets x
+    # (noise, identity, denoised, noise_free, affine, smoothed, ridge).
     said = result.stdout + result.stderr
-    assert re.search(rf"^ *fit +{10 * (36 + 3 + 21)} *$", said, flags=re.MULTILINE)
+    assert re.search(rf"^ *fit +{10 * (63 + 12 + 21)} *$", said, flags=re.MULTILINE)
 
 
 def test_a_run_may_train_nothing(tmp_path):

@@ -149,6 +149,14 @@ def read_methods(config: Settings, root: Path) -> dict[str, Method]:
             )
     for method in methods.values():
         _check_components(method, methods, config)
+    labelled: dict[str, str] = {}
+    for name in config["methods"]:
+        other = labelled.setdefault(methods[name].label, name)
+        if other != name:
+            raise InputError(
+                f"configuration: methods: '{other}' and '{name}' are both labelled "
+                f"'{methods[name].label}'; give one of them another label"
+            )
     denoised = config["denoising"] in ("source", "both")
     kept = {n: m for n, m in methods.items() if not (denoised and m.reads == "denoised")}
     if not kept:
