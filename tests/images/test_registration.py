@@ -5,7 +5,7 @@ from dataclasses import replace
 import nibabel as nib
 import numpy as np
 import pytest
-from conftest import ROOT
+from conftest import EMBEDDED, ROOT
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
@@ -29,6 +29,7 @@ from harmonization.images.registration import (
     similarity,
 )
 from harmonization.images.sampling import sample
+from harmonization.images.scan import coefficients_on_grid, crop_to_brain
 from harmonization.phantom.acquisition import acquire
 from harmonization.phantom.effects import EFFECTS, with_effects
 from harmonization.phantom.people import Person
@@ -76,6 +77,45 @@ def test_no_registration_stops_on_its_way(atlas, subject):
     for scan in (source, moved):
         scan.add_noise()
     assert errors_of_registration(source, moved).max() < 0.5
+
+
+def test_what_a_pose_costs_is_resampling_and_not_registration(atlas):
+    """Noise-free scans that differ in pose alone have the same error at the true pose."""
+    person = Person(atlas, with_effects(PARAMETERS, ["pose"]), 2019, "01")
+    source = acquire(person, "ge_st", "scan", [1200], (20.0, 16.8))
+    moved = acquire(person, "prisma_st", "scan", [1200], (20.0, 31.2))
+    b0 = source.bvals == 0
+    found = register(
+        source.signal[..., b0].mean(axis=-1),
+        source.affine,
+        moved.signal[..., b0].mean(axis=-1),
+        moved.affine,
+    )
+    grid = crop_to_brain(source.mask, source.affine)
+
+    def image(scan, transform, interpolation):
+        return coefficients_on_grid(
+            scan.signal,
+            scan.affine,
+            scan.bvals,
+            scan.directions,
+            scan.mask,
+            *grid,
+            EMBEDDED["spherical_harmonics"],
+            shell=~b0,
+            transform=transform,
+            interpolation=interpolation,
+        )[:2]
+
+    wanted, _ = image(source, None, "cubic")
+
+    def error(transform, interpolation):
+        moved_back, mask = image(moved, transform, interpolation)
+        return ((moved_back - wanted)[mask > 0] ** 2).mean()
+
+    true = moved.pose @ np.linalg.inv(source.pose)
+    assert error(found, "cubic") == pytest.approx(error(true, "cubic"), rel=0.05)
+    assert error(true, "linear") > 1.5 * error(true, "cubic")
 
 
 @pytest.mark.parametrize(("subject", "target"), [("04", "connectom_sa"), ("03", "prisma_st")])

@@ -6,7 +6,7 @@ from conftest import ROOT, snakemake
 
 from harmonization.files import read_json
 
-TRAINED = ["ESPCN", "MTL, hard sharing", "MSP (ESPCN)"]
+TRAINED = ["Ridge + MLP", "ESPCN", "MTL, hard sharing", "MSP (ESPCN)"]
 
 pytestmark = pytest.mark.slow
 
