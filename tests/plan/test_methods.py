@@ -110,6 +110,20 @@ NETWORK = {**PLAIN, "network": {"name": "espcn"}}
             {**NETWORK, "builds_on": [{"method": "denoised", "target": "own"}]},
             "builds_on: denoised is a scan; name a method that fits a model",
         ),
+        (
+            {
+                **NETWORK,
+                "training": {
+                    name: {
+                        "batch_size": 1,
+                        "validate_every": 1,
+                        "phases": [{"steps": 5, "warm_up": 5, "learning_rate": 1}],
+                    }
+                    for name in ("short", "full")
+                },
+            },
+            "phases: a warm_up of 5 steps leaves none of 5; give fewer",
+        ),
         ({"like": "ridge", "reads": "denoised"}, "leave out reads or solve"),
         ({"like": "espcn", "reads": "truth"}, "leave out reads or training"),
         (

@@ -5,6 +5,8 @@ from torch.nn import functional
 
 from harmonization.learning.lattice import BORDER
 
+ACTIVATIONS = (nn.ReLU, nn.GELU)
+
 
 def pixel_shuffle(x: Tensor, r: int) -> Tensor:
     """Move channels into space: (n, c r^3, x, y, z) to (n, c, x r, y r, z r) (Shi 2016, in 3-D)."""

@@ -10,11 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from harmonization.files import InputError
-from harmonization.learning.layers import copy_state
+from harmonization.learning.layers import ACTIVATIONS, copy_state
 from harmonization.learning.network import Network
 from harmonization.learning.patches import Cores, PatchData, patch_mse
-
-ACTIVATIONS = (nn.ReLU, nn.GELU)
 
 
 @dataclass(frozen=True)

@@ -3,10 +3,9 @@
 import torch
 from torch import Tensor, nn
 
+from harmonization.learning.layers import ACTIVATIONS
 from harmonization.learning.network import AuxiliaryLosses, Network, Predictions, SingleTask, Task
 from harmonization.settings import Share
-
-ACTIVATIONS = (nn.ReLU, nn.GELU)
 
 
 class CrossStitch(Network):
@@ -43,14 +42,9 @@ class CrossStitch(Network):
     def features(self, x: Tensor) -> dict[str, Tensor]:
         """Last features of every network, by target."""
         states = [x] * len(self.networks)
-        for number, mixer in enumerate(self.mixing):
-            states = [
-                stage(state)
-                for stage, state in zip(
-                    (own[number] for own in self.stages.values()), states, strict=True
-                )
-            ]
-            states = mixer(states)
+        of_all = zip(*self.stages.values(), strict=True)
+        for of_each, mixer in zip(of_all, self.mixing, strict=True):
+            states = mixer([stage(s) for stage, s in zip(of_each, states, strict=True)])
         return dict(zip(self.networks, states, strict=True))
 
     def training_outputs(self, x: Tensor) -> tuple[Predictions, AuxiliaryLosses]:

@@ -285,7 +285,13 @@ def _training(name: str, settings: Settings, length: str) -> Settings | None:
             f"configuration: training: method {name} has no '{length}' settings; add them to its "
             "file in config/methods"
         )
-    return settings["training"][length]
+    for phase in (training := settings["training"][length])["phases"]:
+        if phase.get("warm_up", 0) >= phase["steps"]:
+            raise InputError(
+                f"method {name}: training.{length}.phases: a warm_up of {phase['warm_up']} steps "
+                f"leaves none of {phase['steps']}; give fewer"
+            )
+    return training
 
 
 def _check_components(method: Method, methods: dict[str, Method], config: Settings) -> None:
