@@ -66,7 +66,7 @@ def test_ones_own_data_set_gives_the_same_numbers(own_data, results):
     assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
     made = own_data / "results/own"
     assert same_files(made, results, "sh/scan/*.nii") == 3 * 3 * 2
-    assert same_files(made, results, "models/**/weights.safetensors") == 15
+    assert same_files(made, results, "models/**/weights.safetensors") == 17
     mine = pd.read_csv(made / "metrics.csv")
     same = pd.read_csv(results / "metrics.csv").merge(
         mine, on=["method", "target", "subject", "region", "metric"], suffixes=("", "_own")
