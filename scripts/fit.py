@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from harmonization.files import run_command, sha256, whole_file
+from harmonization.files import blamed_on, run_command, sha256, whole_file
 from harmonization.learning.devices import choose_device
 from harmonization.learning.manifest import Fold
 from harmonization.learning.models import (
@@ -64,8 +64,9 @@ def main() -> None:
         {name: card.specification for name, card in cards.items()},
     )
     torch.manual_seed(seed)
-    model = build(specification, device)
-    model.initialise_from({name: fitted for name, (fitted, _) in components.items()})
+    with blamed_on(f"method {args.method}"):
+        model = build(specification, device)
+        model.initialise_from({name: fitted for name, (fitted, _) in components.items()})
     label = f"{args.method} {args.target} fold {args.fold} seed {args.seed}:"
     how = {key: args.settings[key] for key in ("training", "solve")}
     outcome = model.fit(

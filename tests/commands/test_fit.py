@@ -37,7 +37,9 @@ def fold(tmp_path, rng):
 def fit(command, fold, tmp_path):
     """Run the command `fit`; gives the folder of the model."""
 
-    def run(method, plugin, target="a", seed=0, components=(), wing="networks", **settings):
+    def run(
+        method, plugin, target="a", seed=0, components=(), wing="networks", refused="", **settings
+    ):
         folder = tmp_path / f"models/{method}-{target}-{seed}"
         given = {"wing": wing, "plugin": plugin, "settings": {}, "training": None, "solve": None}
         options = {
@@ -50,7 +52,12 @@ def fit(command, fold, tmp_path):
             "output": folder,
             "components": list(components) or None,
         }
-        assert command("fit", options) == (0, "")
+        said = command("fit", options)
+        if refused:
+            assert (said[0], len(said[1].splitlines())) == (1, 1)
+            assert refused in said[1]
+        else:
+            assert said == (0, "")
         return folder
 
     return run
@@ -125,6 +132,13 @@ def test_two_components_of_one_target_both_arrive(fit):
         for key, value in load_file(component / "weights.safetensors").items():
             assert torch.allclose(weights[f"first_stage.{name}.{key}"], value, atol=1e-6)
     assert list(card.outcome["contributions"]) == ["espcn-a-0", "espcn-a-1"]
+
+
+def test_components_that_do_not_fit_are_one_line(fit):
+    ridge = fit("ridge", "linear_patch", solve={"penalties": [1e-3]})
+    message = "error: method msp: builds_on: takes networks with features"
+    folder = fit("msp", "multi_stage", components=[ridge], settings=MSP, refused=message)
+    assert not folder.exists()
 
 
 def test_a_model_reads_the_scans_of_its_components_targets(fit):

@@ -8,6 +8,7 @@ import pytest
 import torch
 from conftest import EMBEDDED, ROOT, make_patch_data
 
+from harmonization.files import InputError
 from harmonization.learning.layers import (
     count_parameters,
     pixel_shuffle,
@@ -193,6 +194,37 @@ def test_ridge_mlp_starts_as_ridge_and_learns_at_once():
         x[:, :, 5, 5, 5] += 1
         moved = (network(x)["t"] - before).abs().sum(dim=(0, 1)) > 0
     assert moved.sum() == moved[6:8, 6:8, 6:8].sum() == 8
+
+
+E = Espcn(task("a", 1, 4))
+RIDGE = LinearPatch(task("a", 1, 4))
+ALL = Task(4, {"a": 1, "b": 1}, None, 0)
+MSP = {"width": 8, "first_stage_weight": 1.0}
+MISFITS = {
+    "msp on none": (MultiStage, E.task, {}, MSP, "takes networks with features"),
+    "msp on ridge": (MultiStage, E.task, {"r": RIDGE}, MSP, "takes networks with features"),
+    "ridge_mlp on two": (
+        RidgeMlp,
+        E.task,
+        {"r": RIDGE, "s": E},
+        {"widths": [8]},
+        "takes one model",
+    ),
+    "ridge_mlp on none": (RidgeMlp, E.task, {}, {"widths": [8]}, "takes one model"),
+    "cascade on one of two": (Cascade, ALL, {"e": E}, MSP, "takes one model for each target"),
+    "cross-stitch on two of one": (CrossStitch, ALL, {"e": E, "f": E}, {"own": 1.0}, "for each"),
+    "nddr on ridge": (Nddr, Task(4, {"a": 1}, None, 0), {"r": RIDGE}, {"own": 1.0}, "features"),
+    "diqt on ridge": (Diqt, E.task, {"r": RIDGE}, {"blocks": 1}, "takes one model, an espcn"),
+    "espcn on espcn": (Espcn, E.task, {"e": E}, {}, "Espcn builds on no model like e"),
+}
+
+
+@pytest.mark.parametrize("name", MISFITS)
+def test_what_a_network_cannot_build_on_is_told(name):
+    """Otherwise the fit would end in a traceback."""
+    kind, wanted, components, settings, message = MISFITS[name]
+    with pytest.raises(InputError, match=f"builds_on: .*{message}"):
+        kind(wanted, copy.deepcopy(components), **settings).initialise_from(components)
 
 
 def test_every_plugin_serves_a_method():

@@ -11,6 +11,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from harmonization.files import InputError
 from harmonization.learning.patches import PatchData
 
 Predictions = dict[str, Tensor]
@@ -57,9 +58,10 @@ class Network(nn.Module, ABC):
 
     keeps_units = False  # True if the output is in the units of the source
 
-    def __init__(self, task: Task, components: dict[str, "Network"] | None = None) -> None:  # noqa: ARG002
+    def __init__(self, task: Task, components: dict[str, "Network"] | None = None) -> None:
         super().__init__()
         self.task = task
+        self.components = dict(components or {})  # a part of the network only where it keeps them
 
     def forward(self, x: Tensor) -> Predictions:
         """Predictions by platform."""
@@ -75,9 +77,18 @@ class Network(nn.Module, ABC):
         """Predictions, and auxiliary losses: (platform, another prediction of it, weight)."""
 
     def initialise_from(self, components: dict[str, "Network"]) -> None:
-        """Start from fitted networks; by default a network builds on none."""
-        if components:
-            raise TypeError(f"{type(self).__name__} cannot build on {', '.join(components)}")
+        """Start from fitted networks; by default, each gives its values to its own component.
+
+        Raises
+        ------
+        InputError
+            If the network keeps no such component.
+        """
+        parts = set(self.modules())
+        for name, fitted in components.items():
+            if self.components[name] not in parts:
+                raise InputError(f"builds_on: {type(self).__name__} builds on no model like {name}")
+            self.components[name].load_state_dict(fitted.state_dict())
 
     def solve(
         self,
@@ -91,6 +102,23 @@ class Network(nn.Module, ABC):
     def report(self, validation: PatchData) -> dict[str, Any]:  # noqa: ARG002
         """What the card of a trained model reports besides its errors."""
         return {}
+
+
+def of_each_target(task: Task, components: dict[str, Network] | None) -> dict[str, Network]:
+    """The component of each target, for a network that builds on one for each.
+
+    Raises
+    ------
+    InputError
+        If a target has none or several.
+    """
+    targets = [network.task.target for network in (components or {}).values()]
+    if sorted(map(str, targets)) != sorted(task.scales):
+        raise InputError(
+            "builds_on: takes one model for each target; give one method that fits each, with "
+            "target: all"
+        )
+    return dict(zip(targets, components.values(), strict=True))
 
 
 class SingleTask(Network):

@@ -4,7 +4,13 @@ import torch
 from torch import Tensor, nn
 
 from harmonization.learning.layers import pixel_shuffle, pixel_unshuffle
-from harmonization.learning.network import AuxiliaryLosses, Network, Predictions, Task
+from harmonization.learning.network import (
+    AuxiliaryLosses,
+    Network,
+    Predictions,
+    Task,
+    of_each_target,
+)
 from harmonization.settings import Count, NonNegative
 
 
@@ -33,7 +39,7 @@ class Cascade(Network):
     ) -> None:
         super().__init__(task, components)
         self.first_stage_weight = first_stage_weight
-        networks = {n.task.target: n for n in (components or {}).values()}
+        networks = of_each_target(task, components)
         self.first_stage = nn.ModuleDict(networks)
         sizes = {target: task.channels * n.task.r**3 for target, n in networks.items()}
         self.trunk = nn.Sequential(
@@ -46,11 +52,6 @@ class Cascade(Network):
         for head in self.heads.values():
             nn.init.zeros_(head.weight)
             nn.init.zeros_(head.bias)
-
-    def initialise_from(self, components: dict[str, Network]) -> None:
-        """Start the first stage from the trained networks."""
-        for component in components.values():
-            self.first_stage[component.task.target].load_state_dict(component.state_dict())
 
     def training_outputs(self, x: Tensor) -> tuple[Predictions, AuxiliaryLosses]:
         first, features = self._first(x)

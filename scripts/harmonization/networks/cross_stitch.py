@@ -3,8 +3,16 @@
 import torch
 from torch import Tensor, nn
 
+from harmonization.files import InputError
 from harmonization.learning.layers import ACTIVATIONS
-from harmonization.learning.network import AuxiliaryLosses, Network, Predictions, SingleTask, Task
+from harmonization.learning.network import (
+    AuxiliaryLosses,
+    Network,
+    Predictions,
+    SingleTask,
+    Task,
+    of_each_target,
+)
 from harmonization.settings import Share
 
 
@@ -24,7 +32,9 @@ class CrossStitch(Network):
         self, task: Task, components: dict[str, Network] | None = None, *, own: Share
     ) -> None:
         super().__init__(task, components)
-        networks = {n.task.target: n for n in (components or {}).values()}
+        networks = of_each_target(task, components)
+        if not all(isinstance(network, SingleTask) for network in networks.values()):
+            raise InputError("builds_on: takes networks with features, such as espcn")
         self.networks = nn.ModuleDict(networks)
         self.stages = {target: stages(n) for target, n in networks.items()}
         first = next(iter(self.stages.values()))
@@ -33,11 +43,6 @@ class CrossStitch(Network):
     def mixer(self, channels: int, own: float) -> nn.Module:
         """What mixes the features (n, `channels`, x, y, z) of all networks after a stage."""
         return ChannelMixer(len(self.networks), channels, own)
-
-    def initialise_from(self, components: dict[str, Network]) -> None:
-        """Start from the trained networks."""
-        for component in components.values():
-            self.networks[component.task.target].load_state_dict(component.state_dict())
 
     def features(self, x: Tensor) -> dict[str, Tensor]:
         """Last features of every network, by target."""

@@ -3,8 +3,10 @@
 import torch
 from torch import Tensor, nn
 
+from harmonization.files import InputError
 from harmonization.learning.layers import Upscale
 from harmonization.learning.network import Network, SingleTask, Task
+from harmonization.networks.espcn import Espcn
 from harmonization.settings import Count
 
 
@@ -73,7 +75,8 @@ class Diqt(SingleTask):
         """Copy the convolutions of a trained ESPCN."""
         if not components:
             return
-        (espcn,) = components.values()
+        if len(components) != 1 or not isinstance(espcn := next(iter(components.values())), Espcn):
+            raise InputError("builds_on: takes one model, an espcn of its own target")
         trained = [m for m in espcn.modules() if isinstance(m, nn.Conv3d)]
         own = [m for m in self.features if isinstance(m, nn.Conv3d)] + [self.output.conv]
         for conv, start in zip(own, trained, strict=True):

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from harmonization.files import InputError
 from harmonization.learning.layers import Upscale
 from harmonization.learning.network import AuxiliaryLosses, Network, Predictions, SingleTask, Task
 from harmonization.learning.patches import PatchData
@@ -41,10 +42,14 @@ class MultiStage(Network):
     ) -> None:
         super().__init__(task, components)
         self.first_stage_weight = first_stage_weight
-        self.first_stage = nn.ModuleDict(components or {})
-        self.own = next(
-            name for name, n in self.first_stage.items() if n.task.target == task.target
-        )
+        self.first_stage = nn.ModuleDict(self.components)
+        own = [n for n, network in self.components.items() if network.task.target == task.target]
+        networks = self.components.values()
+        if not own or not all(isinstance(network, SingleTask) for network in networks):
+            raise InputError(
+                "builds_on: takes networks with features, such as espcn, one of them of its target"
+            )
+        self.own = own[0]
         self.branches = nn.ModuleDict(
             {
                 name: self._branch(component, width)
@@ -67,11 +72,6 @@ class MultiStage(Network):
             nn.GELU(),
             last,
         )
-
-    def initialise_from(self, components: dict[str, Network]) -> None:
-        """Start the first stage from the trained components."""
-        for name, component in self.first_stage.items():
-            component.load_state_dict(components[name].state_dict())
 
     def contributions(
         self, x: Tensor, predicted: Iterable[str]

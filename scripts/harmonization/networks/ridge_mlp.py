@@ -5,6 +5,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from harmonization.files import InputError
 from harmonization.learning.lattice import BORDER
 from harmonization.learning.layers import crop, pixel_shuffle, pixel_unshuffle
 from harmonization.learning.network import AuxiliaryLosses, Network, Predictions, Task
@@ -27,7 +28,9 @@ class RidgeMlp(Network):
         self, task: Task, components: dict[str, Network] | None = None, *, widths: list[Count]
     ) -> None:
         super().__init__(task, components)
-        (self.linear,) = (components or {}).values()
+        if len(self.components) != 1:
+            raise InputError("builds_on: takes one model, that of its own target")
+        (self.linear,) = self.components.values()
         outputs = task.channels * task.r**3
         layers: list[nn.Module] = []
         for before, after in pairwise([task.channels + outputs, *widths]):
@@ -36,11 +39,6 @@ class RidgeMlp(Network):
         nn.init.zeros_(last.weight)
         nn.init.zeros_(last.bias)
         self.correction = nn.Sequential(*layers, last)
-
-    def initialise_from(self, components: dict[str, Network]) -> None:
-        """Start from the fitted linear map."""
-        (fitted,) = components.values()
-        self.linear.load_state_dict(fitted.state_dict())
 
     def training_outputs(self, x: Tensor) -> tuple[Predictions, AuxiliaryLosses]:
         linear, r = self.linear(x)[self.task.target], self.task.r

@@ -37,7 +37,7 @@ CORTEX = 15.0  # mm below the surface; what lies deeper is deep
 # Where real scans were measured: voxel, and the share that blocks do not explain.
 REAL_SCANS = {"cortex": (1.8, 0.20, 0.35), "deep": (2.0, 0.20, 0.40)}
 REAL_SHELL = {1000: 64}
-REAL_CORRELATION = 0.65, 0.85
+REAL_CORRELATION = 0.70, 0.85
 FINE = 1.4  # mm; thinner voxels are a target of super-resolution
 TO_RESOLVE = 0.08  # share of a fine target that no mean over its source's voxels explains
 # Coefficients of variation over healthy adults, %: means of the white matter regions of Uddin 2019.

@@ -446,15 +446,12 @@ class Plan:
 
     def task(self) -> list[str]:
         """A method that is applied to the source, and the same one on the source without noise."""
-        compared = {name: self.methods[name] for name in self.config["methods"]}
-        return [
-            name
-            for noise_free, method in compared.items()
-            if method.reads == "truth"
-            for other, same in compared.items()
-            if same.reads == "scan" and same.is_model and same.fit_settings == method.fit_settings
-            for name in (other, noise_free)
-        ][:2]
+        compared = [self.methods[name] for name in self.config["methods"]]
+        for noise_free in (method for method in compared if method.reads == "truth"):
+            for noisy in (method for method in compared if method.reads == "scan"):
+                if noisy.is_model and noisy.fit_settings == noise_free.fit_settings:
+                    return [noisy.name, noise_free.name]
+        return []
 
     def method_settings(self) -> dict[str, Settings]:
         """Settings of every method, for the merged configuration beside the results."""
