@@ -6,12 +6,20 @@ import sys
 from pathlib import Path
 
 import pandas as pd
+from dipy.data import get_fnames
 
+from harmonization.data.bids import read_series
 from harmonization.files import run_command, write_text
 from harmonization.phantom.atlas import Atlas
 from harmonization.phantom.checks import check_person, equal_protocols, examine
 from harmonization.phantom.effects import with_effects
-from harmonization.phantom.figures import draw_anisotropy, draw_checks, draw_fods, draw_scanners
+from harmonization.phantom.figures import (
+    draw_anisotropy,
+    draw_checks,
+    draw_detail,
+    draw_fods,
+    draw_scanners,
+)
 from harmonization.phantom.people import Person
 from harmonization.plan.phantom import read_parameters
 from harmonization.report.style import save_figure
@@ -30,7 +38,7 @@ def main() -> None:
     parser.add_argument("--slab", type=float, nargs=2, metavar=("CENTRE", "THICKNESS"))
     parser.add_argument("--response", type=json.loads, required=True, help="JSON for deconvolution")
     parser.add_argument("--table", type=Path, required=True, help="CSV output, as all below")
-    for figure in ("anisotropy", "fods", "scanners", "checks"):
+    for figure in ("anisotropy", "detail", "fods", "scanners", "checks"):
         parser.add_argument(f"--{figure}", type=Path, required=True)
     args = parser.parse_args()
 
@@ -52,6 +60,9 @@ def main() -> None:
     print(table.to_string(index=False, float_format="%.3g"), file=sys.stderr)
     source = next(scan for scan in scans if scan.platform == args.source)
     save_figure(draw_anisotropy(scans, args.subject), [args.anisotropy])
+    # A crop of a real scan that comes with dipy.
+    real, _, *gradients = read_series(*get_fnames(name="small_64D"))
+    save_figure(draw_detail(person, (real, *gradients), args.slab), [args.detail])
     save_figure(draw_fods(person, source, args.response), [args.fods])
     save_figure(draw_scanners(person, scans), [args.scanners])
     save_figure(draw_checks(person, scans, checks, args.response), [args.checks])

@@ -12,7 +12,7 @@ from scipy.ndimage import gaussian_filter
 from harmonization.files import InputError
 from harmonization.images.spheres import sphere
 from harmonization.images.spherical_harmonics import harmonics
-from harmonization.images.variation import blocks, fine_variation
+from harmonization.images.variation import blocks, fine_variation, power_spectrum
 
 SHAPE = (24, 24, 24)
 DIRECTIONS = sphere("repulsion100")
@@ -64,6 +64,19 @@ def test_too_few_directions_or_voxels_are_told(smooth):
         fine_variation(scan_of(smooth)[..., :20], DIRECTIONS[:20], brain)
     with pytest.raises(InputError, match="no block"):
         fine_variation(scan_of(smooth), DIRECTIONS, np.zeros(SHAPE, dtype=bool))
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.3])
+def test_the_spectrum_shows_the_frequency_of_a_wave_and_no_noise(noise):
+    """Three periods along one axis; by hand, Hann's taper spreads them to the neighbours."""
+    n = 24
+    wave = np.cos(2 * np.pi * 3 * np.arange(n) / n)
+    coefficients = np.zeros((n, n, n, 5))
+    coefficients[..., 2] = wave[:, None, None]
+    power = power_spectrum(scan_of(coefficients, noise), DIRECTIONS)
+    assert power.shape == (12,)
+    np.testing.assert_allclose(power[1:4] / power[2], [0.25, 1, 0.25], atol=0.02)
+    assert abs(power[5:]).max() < 0.01 * power[2]
 
 
 def test_a_real_scan_is_measured_by_the_command():

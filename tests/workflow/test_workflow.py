@@ -387,5 +387,5 @@ def test_the_phantom_is_checked_on_request(run, results):
     checks = pd.read_csv(results / "tables/phantom_checks.csv")
     assert len(checks) == 37
     assert checks["passed"].all(), checks[~checks["passed"]]
-    for figure in ("anisotropy", "fods", "scanners", "checks"):
+    for figure in ("anisotropy", "detail", "fods", "scanners", "checks"):
         assert (results / f"figures/phantom_{figure}.png").stat().st_size > 20_000

@@ -147,6 +147,7 @@ rule check_phantom:
     output:
         table=P.table.format(table="phantom_checks", format="csv"),
         anisotropy=P.figure.format(figure="phantom_anisotropy", format="png"),
+        detail=P.figure.format(figure="phantom_detail", format="png"),
         fods=P.figure.format(figure="phantom_fods", format="png"),
         scanners=P.figure.format(figure="phantom_scanners", format="png"),
         checks=P.figure.format(figure="phantom_checks", format="png"),

@@ -70,6 +70,36 @@ def fine_variation(signal: np.ndarray, directions: np.ndarray, brain: np.ndarray
     return Variation(float(powers[1] / powers[0]), float(powers[3] / powers[2]))
 
 
+def power_spectrum(signal: np.ndarray, directions: np.ndarray) -> np.ndarray:
+    """Power of order 2 by spatial frequency, without that of noise.
+
+    Parameters
+    ----------
+    signal : ndarray, shape (n, n, n, v)
+        One shell of a cube of voxels, divided by b=0.
+    directions : ndarray, shape (v, 3)
+        Unit vectors.
+
+    Returns
+    -------
+    ndarray, shape (n // 2,)
+        At 1 to n // 2 periods in the cube, along each axis in turn: mean over axes and lines. The
+        lines are tapered (Hann), and as in `fine_variation`, halves of the directions multiplied.
+    """
+    rng = np.random.default_rng(0)
+    edge = len(signal)
+    taper = np.hanning(edge + 1)[:edge, None, None, None]
+    power = np.zeros(edge // 2)
+    for _ in range(SPLITS):
+        order = rng.permutation(len(directions))
+        halves = [_second_order(signal, directions, order[start::2]) for start in (0, 1)]
+        for axis in range(3):
+            lines = [np.moveaxis(half - half.mean(axis=(0, 1, 2)), axis, 0) for half in halves]
+            first, second = (np.fft.rfft(taper * line, axis=0) for line in lines)
+            power += (first * second.conj()).real.mean(axis=(1, 2, 3))[1 : edge // 2 + 1]
+    return power / (3 * SPLITS)
+
+
 def blocks(values: np.ndarray) -> np.ndarray:
     """Blocks (x/2, y/2, z/2, 8, c) of 2 x 2 x 2 voxels of `values` (x, y, z, c)."""
     x, y, z, channels = values.shape

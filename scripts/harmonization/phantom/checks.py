@@ -7,7 +7,7 @@ which. The measures are those that any user of the scans can take: tensors, repe
 import copy
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, product
 from typing import Any
 
 import numpy as np
@@ -238,18 +238,27 @@ def _in_person(scan: Acquisition, points: np.ndarray) -> np.ndarray:
     return (points - scan.pose[:3, 3]) @ scan.pose[:3, :3]
 
 
+def like_real(
+    person: Person, where: str, slab: tuple[float, float] | None
+) -> tuple[Acquisition, np.ndarray]:
+    """A scan with the voxels and directions of a real one of `REAL_SCANS`, and its region."""
+    parameters = copy.deepcopy(person.parameters)
+    like = {"voxel": REAL_SCANS[where][0], "shells": REAL_SHELL}
+    parameters["platforms"]["prisma_st"] |= like
+    same = Person(person.atlas, parameters, person.seed, person.name)
+    scan = acquire(same, "prisma_st", "scan", list(REAL_SHELL), slab)
+    scan.add_noise()
+    points = same.to_atlas(_in_person(scan, _points(scan, scan.mask > 0)))
+    depth = np.linalg.norm(person.atlas.way_to_surface(points), axis=1)
+    region = scan.mask > 0
+    region[region] = (depth < CORTEX) == (where == "cortex")
+    return scan, region
+
+
 def real_variation(person: Person, slab: tuple[float, float] | None) -> Iterator[Check]:
     """Check the fine variation of scans with the voxels and directions of real ones."""
     for where, (voxel, low, high) in REAL_SCANS.items():
-        parameters = copy.deepcopy(person.parameters)
-        parameters["platforms"]["prisma_st"] |= {"voxel": voxel, "shells": REAL_SHELL}
-        same = Person(person.atlas, parameters, person.seed, person.name)
-        scan = acquire(same, "prisma_st", "scan", list(REAL_SHELL), slab)
-        scan.add_noise()
-        points = same.to_atlas(_in_person(scan, _points(scan, scan.mask > 0)))
-        depth = np.linalg.norm(person.atlas.way_to_surface(points), axis=1)
-        region = scan.mask > 0
-        region[region] = (depth < CORTEX) == (where == "cortex")
+        scan, region = like_real(person, where, slab)
         found = _variation(scan, scan.signal, region)
         name = f"{where} at {voxel} mm"
         yield Check("share not explained by blocks", name, low, high, found.unexplained)
@@ -265,9 +274,27 @@ def to_resolve(examined: Examined) -> Check:
 
 
 def _variation(scan: Acquisition, signal: np.ndarray, region: np.ndarray) -> Variation:
-    b0 = scan.bvals < B0_THRESHOLD
-    mean = np.maximum(signal[..., b0].mean(axis=-1, keepdims=True), 1e-6)
-    return fine_variation(signal[..., ~b0] / mean, scan.directions[~b0], region)
+    weighted = over_b0(signal, scan.bvals)
+    return fine_variation(weighted, scan.directions[scan.bvals >= B0_THRESHOLD], region)
+
+
+def over_b0(signal: np.ndarray, bvals: np.ndarray) -> np.ndarray:
+    """Diffusion-weighted volumes of a series (x, y, z, n) divided by its mean b=0."""
+    b0 = bvals < B0_THRESHOLD
+    return signal[..., ~b0] / np.maximum(signal[..., b0].mean(axis=-1, keepdims=True), 1e-6)
+
+
+def cubes_of(region: np.ndarray, edge: int, number: int) -> list[tuple[slice, slice, slice]]:
+    """The `number` cubes of `edge` voxels, half an edge apart, with the most voxels in a region."""
+    starts = [range(0, n - edge + 1, max(edge // 2, 1)) for n in region.shape]
+    corners = [tuple(slice(s, s + edge) for s in start) for start in product(*starts)]
+    return sorted(corners, key=lambda cube: -region[cube].sum())[:number]
+
+
+def tensor_colours(signal: np.ndarray, bvals: np.ndarray, directions: np.ndarray) -> np.ndarray:
+    """FA coloured by direction (x, y, z, 3) of a series (x, y, z, n)."""
+    gradients = gradient_table(bvals, bvecs=directions, b0_threshold=B0_THRESHOLD)
+    return TensorModel(gradients).fit(signal).color_fa
 
 
 def between_people(people: list[Examined]) -> Iterator[Check]:

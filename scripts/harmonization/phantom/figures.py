@@ -7,17 +7,24 @@ import seaborn as sns
 from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 
+from harmonization.images.gradients import B0_THRESHOLD
 from harmonization.images.spherical_harmonics import harmonics
+from harmonization.images.variation import power_spectrum
 from harmonization.phantom.atlas import POPULATIONS
 from harmonization.phantom.checks import (
     PEAK_ERROR,
+    REAL_SCANS,
     WHITE,
     Check,
     Examined,
     b_error,
+    cubes_of,
     fibres_of,
     fods,
+    like_real,
+    over_b0,
     peak_errors,
+    tensor_colours,
 )
 from harmonization.phantom.people import Person
 from harmonization.phantom.scanner import Scanner
@@ -25,6 +32,7 @@ from harmonization.report.style import show
 
 GLYPH_DIRECTIONS = 72
 GLYPHS = 14  # along each edge of the figure
+CUBES = 12  # crops of the phantom
 
 
 def draw_anisotropy(scans: list[Examined], subject: str) -> Figure:
@@ -42,6 +50,66 @@ def draw_anisotropy(scans: list[Examined], subject: str) -> Figure:
     axes[0, 0].set_ylabel("b=0")
     axes[1, 0].set_ylabel("FA, coloured by direction")
     return _without_ticks(figure, f"Simulated subject {subject} on all platforms")
+
+
+def draw_detail(
+    person: Person,
+    real: tuple[np.ndarray, np.ndarray, np.ndarray],
+    slab: tuple[float, float] | None,
+) -> Figure:
+    """Draw a crop of a real scan beside one of the phantom, and their power by spatial frequency.
+
+    Parameters
+    ----------
+    person : Person
+    real : (ndarray, ndarray, ndarray)
+        A cube of a real scan of deep white matter (n, n, n, v), 2 mm; its b-values (v,) and
+        directions (v, 3).
+    slab : (float, float), optional
+        Of the person's scan, see `acquire`.
+    """
+    scan, region = like_real(person, "deep", slab)
+    edge = min(*real[0].shape[:3], *region.shape) // 2 * 2
+    cubes = cubes_of(region, edge, CUBES)
+    crop = real[0][(slice(edge),) * 3]
+    series = {"real": [(crop, *real[1:])]}
+    series["phantom"] = [(scan.signal[cube], scan.bvals, scan.directions) for cube in cubes]
+
+    figure, axes = plt.subplot_mosaic(
+        [
+            ["real 0", "real 1", "real 2", "s", "s"],
+            ["phantom 0", "phantom 1", "phantom 2", "s", "s"],
+        ],
+        figsize=(13, 5),
+        layout="constrained",
+    )
+    frequencies = np.arange(1, edge // 2 + 1) / (edge * REAL_SCANS["deep"][0])
+    for (label, crops), colour in zip(
+        series.items(), sns.color_palette("colorblind", 2), strict=True
+    ):
+        colours = tensor_colours(*crops[0])
+        for number in range(3):
+            k = (2 * number + 1) * edge // 6
+            axis = axes[f"{label} {number}"]
+            axis.imshow(np.clip(1.3 * colours[:, :, k].transpose(1, 0, 2), 0, 1), origin="lower")
+            axis.set(xticks=[], yticks=[], title=f"{label}, slice {k}")
+        powers = [
+            power_spectrum(over_b0(signal, bvals), directions[bvals >= B0_THRESHOLD])
+            for signal, bvals, directions in crops
+        ]
+        shares = np.array([power / power.sum() for power in powers])
+        axes["s"].plot(frequencies, np.median(shares, axis=0), "o-", color=colour, label=label)
+        if len(shares) > 1:
+            low, high = np.quantile(shares, [0.1, 0.9], axis=0)
+            axes["s"].fill_between(frequencies, low, high, color=colour, alpha=0.2)
+    axes["s"].set(
+        yscale="log",
+        xlabel="spatial frequency, 1/mm",
+        ylabel="share of the power of order 2, without noise",
+    )
+    axes["s"].legend(title=f"cubes of {edge * REAL_SCANS['deep'][0]:.0f} mm")
+    figure.suptitle("Deep white matter at 2 mm: a real crop (small_64D of dipy) and the phantom")
+    return figure
 
 
 def draw_fods(person: Person, scan: Examined, response: dict) -> Figure:
