@@ -75,7 +75,10 @@ def test_the_table_says_how_many_subjects_it_has(command, metrics, tmp_path):
     table = pd.read_csv(options["csv"])
     assert list(table["n"]) == [4, 4]
     assert table["new"].iloc[0] == pytest.approx(0.25)  # by hand: the mean of 0.1 to 0.4
-    assert "n = 4 test subjects" in options["html"].read_text()
+    first = options["html"].read_text()
+    assert "n = 4 test subjects" in first
+    assert command("make_table", options) == (0, "")
+    assert options["html"].read_text() == first
 
 
 def test_what_only_a_phantom_tells_stands_beside_the_measure(command, metrics, tmp_path):

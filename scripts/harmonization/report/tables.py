@@ -125,7 +125,8 @@ def styled(table: pd.DataFrame, targets: list[str], caption: str) -> Styler:
 
 def plain(table: pd.DataFrame, caption: str) -> Styler:
     """Format a table like all tables of a run."""
-    style = table.style.hide(axis="index").set_caption(caption)
+    # By default, pandas names every table at random.
+    style = table.style.set_uuid("table").hide(axis="index").set_caption(caption)
     return style.set_table_styles(
         [
             {"selector": "", "props": "border-collapse: collapse; font-family: sans-serif"},
