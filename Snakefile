@@ -37,11 +37,11 @@ rule all:
         PLAN.data_set(),
         P.config,
         # Every model: a deleted one is fitted again.
-        PLAN.model_files(P.weights, PLAN.models()),
+        expand_models(P.weights, MODELS, PLAN.test_subjects()),
         # Table 1.
         P.metrics,
         expand(P.table, table="patch_mse", format=["csv", "tex", "html"]),
-        expand(P.table, table="regions", format=["csv", "html"]),
+        expand(P.table, table=["regions", "methods", "runtime"], format=["csv", "html"]),
         # Figures: platforms, registrations, trainings, errors.
         expand(P.figure, figure="platforms", format=["pdf", "png"]),
         expand(P.table, table="registration", format=["csv", "html"]),
@@ -52,7 +52,7 @@ rule all:
         ),
         expand(
             P.figure,
-            figure="learning_curves" if PLAN.trained_models() else [],
+            figure="learning_curves" if TRAINED else [],
             format=["pdf", "png"],
         ),
         expand(

@@ -28,6 +28,7 @@ from harmonization.learning.models import (
     versions,
 )
 from harmonization.learning.network import Task
+from harmonization.learning.sizing import lengthened, setting_for
 from harmonization.learning.training import Progress
 from harmonization.seeds import seed_of
 
@@ -42,6 +43,9 @@ def main() -> None:
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--components", type=Path, nargs="*", default=[], help="fitted models")
     parser.add_argument(
+        "--matches", type=Path, nargs="*", default=[], help="fitted models to be equal to"
+    )
+    parser.add_argument(
         "--precision",
         choices=["float32", "bfloat16"],
         default="float32",
@@ -53,7 +57,11 @@ def main() -> None:
     device = choose_device(args.gpus)
 
     fold = Fold(args.manifest)
-    components = {card.name: (model, card) for model, card in map(load_model, args.components)}
+    candidates = [load_model(folder, device) for folder in args.components]
+    components = {
+        card.name: (model, card)
+        for model, card in chosen(candidates, args.settings["alternatives"], fold)
+    }
     cards = {name: card for name, (_, card) in components.items()}
     seed = seed_of(args.method, args.target, args.fold, args.seed)
     specification = Specification(
@@ -63,12 +71,21 @@ def main() -> None:
         task_of(fold, args.target, seed, list(cards.values())),
         {name: card.specification for name, card in cards.items()},
     )
-    torch.manual_seed(seed)
+    how = {key: args.settings[key] for key in ("training", "solve")}
+    before = sum(card.multiply_adds for _, card in candidates)
     with blamed_on(f"method {args.method}"):
+        specification, how["training"] = matched(
+            specification,
+            how["training"],
+            args.settings["matches"],
+            [Card.read(folder) for folder in args.matches],
+            before,
+            fold.lattice.window,
+        )
+        torch.manual_seed(seed)
         model = build(specification, device)
         model.initialise_from({name: fitted for name, (fitted, _) in components.items()})
     label = f"{args.method} {args.target} fold {args.fold} seed {args.seed}:"
-    how = {key: args.settings[key] for key in ("training", "solve")}
     outcome = model.fit(
         fold,
         FitSettings(
@@ -84,6 +101,8 @@ def main() -> None:
         specification=specification,
         settings=how,
         parameters=model.count_parameters(),
+        path_parameters=model.count_path_parameters(),
+        multiply_adds=before + model.count_multiply_adds(how["training"], fold.lattice.window),
         outcome=outcome.card,
         source=fold.source,
         lattice=dataclasses.asdict(fold.lattice),
@@ -93,6 +112,64 @@ def main() -> None:
         versions=versions(),
     )
     save_model(args.output, model, card)
+
+
+Fitted = tuple[Model, Card]
+
+
+def chosen(candidates: list[Fitted], alternatives: list[list[str]], fold: Fold) -> list[Fitted]:
+    """Of methods that are alternatives, the model of each target with the lowest error."""
+    kept: dict[tuple, Fitted] = {}
+    errors: dict[tuple, float] = {}
+    for model, card in candidates:
+        among = next((tuple(names) for names in alternatives if card.method in names), None)
+        place = (among or card.method, card.target, card.seed)
+        error = model.select_error(fold) if among else 0.0
+        if place not in kept or error < errors[place]:
+            kept[place], errors[place] = (model, card), error
+    return list(kept.values())
+
+
+def matched(
+    specification: Specification,
+    training: dict[str, Any] | None,
+    by: str | None,
+    cards: list[Card],
+    before: int,
+    window: int,
+) -> tuple[Specification, dict[str, Any] | None]:
+    """Specification and training of a model that is made equal to others.
+
+    Parameters
+    ----------
+    specification : Specification
+    training : dict or None
+    by : str or None
+        The setting to solve for, or ``steps``; None leaves both as they are.
+    cards : list of Card
+        Of the models to be equal to.
+    before : int
+        Multiplications with an addition in the trainings of the components.
+    window : int
+        Edge of a patch, source voxels.
+    """
+    if by is None:
+        return specification, training
+    if by == "steps":
+        wanted = sum(card.multiply_adds for card in cards) - before
+        own = build(specification).count_multiply_adds(training, window)
+        return specification, lengthened(training, wanted / own)
+
+    def sized(value: int) -> Specification:
+        settings = {**specification.settings, by: value}
+        return dataclasses.replace(specification, settings=settings)
+
+    value = setting_for(
+        sum(card.path_parameters for card in cards),
+        lambda value: build(sized(value)).count_path_parameters(),
+        by,
+    )
+    return sized(value), training
 
 
 def task_of(fold: Fold, target: str, seed: int, components: list[Card]) -> Task:

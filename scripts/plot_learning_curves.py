@@ -1,22 +1,26 @@
 """Draw the learning curve of every trained network."""
 
 import argparse
+import json
 from pathlib import Path
 
 import pandas as pd
 
 from harmonization.files import read_json, run_command
+from harmonization.plan.paths import expand_models
 from harmonization.report.learning_curves import draw_learning_curves
 from harmonization.report.style import save_figure
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--models", type=Path, nargs="+", required=True, help="folders of models")
+    parser.add_argument("--folders", required=True, help="path of a model, with wildcards")
+    parser.add_argument("--models", type=json.loads, required=True, help="seeds by method, target")
+    parser.add_argument("--folds", type=json.loads, required=True, help="test subjects by fold")
     parser.add_argument("--output", type=Path, nargs="+", required=True)
     args = parser.parse_args()
     histories = []
-    for folder in args.models:
+    for folder in map(Path, expand_models(args.folders, args.models, args.folds)):
         card = read_json(folder / "card.json")
         history = pd.read_csv(folder / "history.csv")
         names = ("method", "target", "fold", "seed")

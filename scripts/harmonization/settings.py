@@ -6,6 +6,7 @@ Each adds a bound that the configuration check enforces before anything starts.
 from typing import Annotated
 
 Count = Annotated[int, {"minimum": 1}]
+Natural = Annotated[int, {"minimum": 0}]
 NonNegative = Annotated[float, {"minimum": 0}]
 Positive = Annotated[float, {"exclusiveMinimum": 0}]
 Share = Annotated[float, {"minimum": 0, "maximum": 1}]

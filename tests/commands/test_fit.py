@@ -38,10 +38,20 @@ def fit(command, fold, tmp_path):
     """Run the command `fit`; gives the folder of the model."""
 
     def run(
-        method, plugin, target="a", seed=0, components=(), wing="networks", refused="", **settings
+        method,
+        plugin,
+        target="a",
+        seed=0,
+        components=(),
+        matches=(),
+        by=None,
+        wing="networks",
+        refused="",
+        **settings,
     ):
         folder = tmp_path / f"models/{method}-{target}-{seed}"
-        given = {"wing": wing, "plugin": plugin, "settings": {}, "training": None, "solve": None}
+        given = {"wing": wing, "plugin": plugin, "settings": {}, "alternatives": []}
+        given |= {"training": None, "solve": None, "matches": by}
         options = {
             "method": method,
             "settings": json.dumps(given | settings),
@@ -51,6 +61,7 @@ def fit(command, fold, tmp_path):
             "seed": seed,
             "output": folder,
             "components": list(components) or None,
+            "matches": list(matches) or None,
         }
         said = command("fit", options)
         if refused:
@@ -159,3 +170,43 @@ def test_a_card_of_another_version_is_refused(command, fit, fold, tmp_path):
     status, error = command("predict", options | {"output": tmp_path / "prediction.nii"})
     assert (status, len(error.splitlines())) == (1, 1)
     assert "card.json: is no card of this version" in error
+
+
+def test_a_network_is_widened_to_the_size_of_another(fit):
+    small, other = (fit("espcn", "espcn", target=t, training=TRAINING) for t in SCALES)
+    msp = fit("msp", "multi_stage", components=[small, other], settings=MSP, training=TRAINING)
+    wide = fit("wide", "espcn", matches=[msp], by="width", training=TRAINING)
+    cards = [Card.read(folder) for folder in (msp, wide)]
+    assert cards[1].path_parameters == pytest.approx(cards[0].path_parameters, rel=0.02)
+    assert cards[1].specification.settings["width"] > 100
+    assert cards[0].path_parameters < cards[0].parameters
+
+
+def test_a_training_is_lengthened_to_the_computation_of_another(fit):
+    components = [fit("espcn", "espcn", target=t, training=TRAINING) for t in SCALES]
+    msp = fit("msp", "multi_stage", components=components, settings=MSP, training=TRAINING)
+    long = fit("long", "espcn", matches=[msp], by="steps", training=TRAINING)
+    wanted, found, one = (Card.read(folder).multiply_adds for folder in (msp, long, components[0]))
+    # A step is the least that a training can differ by.
+    assert found == pytest.approx(wanted, abs=one / 4)
+    assert Card.read(long).settings["training"]["phases"][0]["steps"] > 4
+    components = sum(Card.read(folder).multiply_adds for folder in components)
+    assert wanted > components > 0
+
+
+def test_the_better_of_two_alternatives_is_built_on(fit):
+    good = fit("good", "espcn", training=TRAINING)
+    bad = fit("bad", "espcn", training={**TRAINING, "phases": [{"steps": 1, "learning_rate": 1}]})
+    for order in ([good, bad], [bad, good]):
+        folder = fit(
+            *("best", "multi_stage"),
+            components=order,
+            settings=MSP,
+            training=TRAINING,
+            alternatives=[["good", "bad"]],
+        )
+        card = Card.read(folder)
+        assert list(card.specification.components) == ["good-a-0"]
+        # What was trained to be left out was trained all the same.
+        both = sum(Card.read(f).multiply_adds for f in (good, bad))
+        assert card.multiply_adds > both

@@ -21,6 +21,7 @@ from harmonization.learning.patches import patch_mse
 from harmonization.networks.cascade import Cascade
 from harmonization.networks.cross_stitch import CrossStitch
 from harmonization.networks.diqt import Diqt
+from harmonization.networks.ensemble import Ensemble
 from harmonization.networks.espcn import Espcn
 from harmonization.networks.fcsnet import Fcsnet
 from harmonization.networks.hard_sharing import HardSharing
@@ -189,7 +190,7 @@ def test_ridge_mlp_starts_as_ridge_and_learns_at_once():
     # It sees the source's own voxel: a change there moves nothing but its r^3 voxels.
     with torch.no_grad():
         network.correction[-1].weight.normal_()
-        network.linear.output.conv.weight.zero_()
+        network.linear.linear.conv.weight.zero_()
         before = network(x)["t"]
         x[:, :, 5, 5, 5] += 1
         moved = (network(x)["t"] - before).abs().sum(dim=(0, 1)) > 0
@@ -215,6 +216,23 @@ MISFITS = {
     "cross-stitch on two of one": (CrossStitch, ALL, {"e": E, "f": E}, {"own": 1.0}, "for each"),
     "nddr on ridge": (Nddr, Task(4, {"a": 1}, None, 0), {"r": RIDGE}, {"own": 1.0}, "features"),
     "diqt on ridge": (Diqt, E.task, {"r": RIDGE}, {"blocks": 1}, "takes one model, an espcn"),
+    "diqt on a wider espcn": (
+        Diqt,
+        E.task,
+        {"e": Espcn(E.task, width=8)},
+        {"blocks": 1},
+        "takes one model, an espcn of its own target and width",
+    ),
+    "linear path on none": (Espcn, E.task, {}, {"linear_path": True}, "such as ridge"),
+    "linear path on espcn": (Espcn, E.task, {"e": E}, {"linear_path": True}, "such as ridge"),
+    "diqt with a linear path on espcn": (
+        Diqt,
+        E.task,
+        {"e": E},
+        {"blocks": 1, "linear_path": True},
+        "with a linear path if this has one",
+    ),
+    "ensemble on none": (Ensemble, E.task, {}, {}, "takes models of its own target"),
     "espcn on espcn": (Espcn, E.task, {"e": E}, {}, "Espcn builds on no model like e"),
 }
 
@@ -305,6 +323,88 @@ def test_the_report_of_msp_tells_how_much_each_component_contributes():
             conv.bias.fill_(value)
         network.weights["a"].fill_(2)
     assert network.report(data)["contributions"] == pytest.approx({"a": 4 / 7, "b": 3 / 7})
+
+
+@pytest.mark.parametrize("r", [1, 2])
+def test_a_linear_path_starts_as_the_fitted_map_and_learns_at_once(r):
+    ridge = LinearPatch(task(r=r, channels=4)).eval()
+    espcn = Espcn(task(r=r, channels=4), linear_path=True)
+    espcn.initialise_from({"r": ridge})
+    diqt = Diqt(task(r=r, channels=4), blocks=1, linear_path=True)
+    diqt.initialise_from({"e": espcn})
+    x = torch.randn(2, 4, 11, 11, 11)
+    for network in (espcn.eval(), diqt.eval()):
+        assert torch.equal(network(x)["t"], ridge(x)["t"])
+        network(x)["t"].square().mean().backward()
+        assert network.output.conv.weight.grad.abs().max() > 0
+    # Convolutions start from the ESPCN's, and so does what it learned of the linear path.
+    with torch.no_grad():
+        espcn.linear.conv.bias.add_(1)
+        espcn.output.conv.weight.normal_()
+    diqt.initialise_from({"e": espcn})
+    torch.testing.assert_close(diqt.eval()(x)["t"], espcn(x)["t"])
+
+
+def test_what_mixes_networks_keeps_their_linear_path():
+    scales = {"a": 1, "b": 1}
+    singles = {t: Espcn(task(t, 1, 4), linear_path=True).eval() for t in scales}
+    x = torch.randn(2, 4, 11, 11, 11)
+    stitched = CrossStitch(Task(4, scales, None, 0), copy.deepcopy(singles), own=1.0)
+    staged = MultiStage(Task(4, scales, "a", 0), copy.deepcopy(singles), **MSP)
+    for network in (stitched, staged):
+        network.initialise_from(singles)
+        torch.testing.assert_close(network.predict(x, "a"), singles["a"](x)["a"])
+
+
+def test_branches_read_predictions_and_those_of_a_finer_target():
+    singles = single_networks()
+    network = msp("a", singles, branches_read="predictions")
+    x = torch.randn(1, 4, 11, 11, 11)
+    assert torch.equal(network(x)["a"], singles["single-a"](x)["a"])
+    with torch.no_grad():
+        network.branches["single-c"][-1].conv.weight.normal_()
+        before = network(x)["a"]
+        network.first_stage["single-c"].output.conv.bias.add_(1)
+        assert not torch.equal(network(x)["a"], before)
+        network.branches["single-c"][-1].conv.weight.zero_()
+        assert torch.equal(network(x)["a"], singles["single-a"](x)["a"])
+
+
+def test_a_weight_for_each_channel_scales_that_channel():
+    network = msp("a", single_networks(), weights="channel")
+    x = torch.randn(1, 4, 11, 11, 11)
+    before = network(x)["a"]
+    with torch.no_grad():
+        network.weights["single-a"][0, 2] = 3
+    scaled = network(x)["a"]
+    torch.testing.assert_close(scaled[:, 2], 3 * before[:, 2])
+    assert torch.equal(scaled[:, [0, 1, 3]], before[:, [0, 1, 3]])
+
+
+def test_a_random_start_takes_nothing_from_the_components():
+    singles = single_networks()
+    network = msp("a", copy.deepcopy(singles), start="random")
+    other = Espcn(task("a", 1, 4))
+    before = network.first_stage["single-a"].output.conv.weight.clone()
+    network.initialise_from({**singles, "single-a": other})
+    assert torch.equal(network.first_stage["single-a"].output.conv.weight, before)
+
+
+def test_an_ensemble_is_the_mean_and_its_weights_are_those_of_least_error():
+    members = {name: Espcn(task("a", 1, 3)).eval() for name in "xyz"}
+    network = Ensemble(task("a", 1, 3), members)
+    data = make_patch_data(scales={"a": 1})
+    windows, _ = data.batch(torch.arange(8))
+    with torch.no_grad():
+        outputs = [member(windows)["a"] for member in members.values()]
+        torch.testing.assert_close(network(windows)["a"], sum(outputs) / 3)
+        # The target is a known mixture of the members.
+        mixed = 0.5 * outputs[0] - 0.25 * outputs[1] + 2 * outputs[2]
+        for (_, *core), values in zip(data.patches.tolist(), mixed, strict=True):
+            x, y, z = (7 * c for c in core)
+            data.targets["a"][0, x : x + 7, y : y + 7, z : z + 7] = values.permute(1, 2, 3, 0)
+    found = network.solve(data, data)["weights"]
+    assert list(found.values()) == pytest.approx([0.5, -0.25, 2], abs=1e-3)
 
 
 def test_diqt_starts_as_the_espcn_it_is_initialised_from():

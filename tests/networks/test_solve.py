@@ -43,7 +43,7 @@ def test_ridge_recovers_a_linear_map_and_chooses_the_penalty_on_validation():
     found = LinearPatch(TASK)
     report = found.solve(training, validation, penalties=[1.0, 1e-8])
     assert report == {"penalty": 1e-8}
-    torch.testing.assert_close(found.output.conv.weight, true.output.conv.weight, atol=1e-4, rtol=0)
+    torch.testing.assert_close(found.linear.conv.weight, true.linear.conv.weight, atol=1e-4, rtol=0)
     assert validate(found, validation) < 1e-6
 
 
@@ -54,7 +54,7 @@ def test_ridge_ignores_voxels_outside_the_mask():
     data.masks["c"][:, :4] = 0
     found = LinearPatch(TASK)
     found.solve(data, data, penalties=[1e-8])
-    torch.testing.assert_close(found.output.conv.weight, true.output.conv.weight, atol=1e-4, rtol=0)
+    torch.testing.assert_close(found.linear.conv.weight, true.linear.conv.weight, atol=1e-4, rtol=0)
 
 
 def test_an_affine_that_need_not_do_anything_is_the_identity():

@@ -8,7 +8,13 @@ from conftest import EMBEDDED, ROOT
 
 from harmonization.files import InputError
 from harmonization.plan.configuration import merge
-from harmonization.plan.methods import Component, modules_of, read_methods
+from harmonization.plan.methods import (
+    Component,
+    choose_methods,
+    method_files,
+    modules_of,
+    read_methods,
+)
 
 
 @pytest.fixture
@@ -139,9 +145,30 @@ NETWORK = {**PLAIN, "network": {"name": "espcn"}}
             "a model of all targets has no 'own'; give target: all",
         ),
         (
-            {**NETWORK, "builds_on": [{"method": "espcn", "target": "own", "seed": "others"}]},
-            "builds on other seeds of its components; give at least 2",
+            {**NETWORK, "builds_on": [{"method": "espcn", "target": "own", "or": ["espn"]}]},
+            "no file config/methods/<family>/espn.yaml; did you mean 'espcn'?",
         ),
+        (
+            {"like": "espcn", "matches": {"method": "ridge", "by": "width"}},
+            "matches: ridge is not trained; only trainings can be matched",
+        ),
+        (
+            {"like": "ridge", "matches": {"method": "espcn", "by": "width"}},
+            "matches: m is not trained; only trainings can be matched",
+        ),
+        (
+            {"like": "espcn", "matches": {"method": "msp_espcn", "by": "widht"}},
+            "matches: no setting 'widht' to solve for; did you mean 'width'?",
+        ),
+        (
+            {"like": "espcn", "matches": {"method": "msp_espcn", "by": "linear_path"}},
+            "matches: no setting 'linear_path' to solve for",
+        ),
+        (
+            {"like": "espcn", "matches": {"method": "m", "by": "steps"}},
+            "matches: m needs m; break the circle",
+        ),
+        ({"like": "espcn", "selects_on": "test"}, "selects_on: test shows a method its test sub"),
         (
             {**NETWORK, "builds_on": [{"method": "espcn", "target": "own", "seed": "x"}]},
             "'x' is not one of",
@@ -173,3 +200,39 @@ def test_a_broken_file_is_refused(root, text, message):
     (root / "config/methods/msp/m.yaml").write_text(text)
     with pytest.raises(InputError, match=message):
         read(root, "m")
+
+
+def test_a_family_stands_for_its_methods_rivals_first():
+    names, left_out = choose_methods(EMBEDDED | {"methods": ["espcn", "msp", "espcn"]}, ROOT)
+    files = {n for n, f in method_files(ROOT / "config/methods").items() if f.parent.name == "msp"}
+    assert (names[0], set(names[1:]), left_out) == ("espcn", files, {})
+    roles = [read_methods(EMBEDDED | {"methods": names}, ROOT)[name].role for name in names]
+    assert roles == sorted(roles, key=["rival", "ablation"].index)
+
+
+def test_a_family_leaves_out_what_the_data_cannot_give_and_names_it():
+    measured = {"dataset": EMBEDDED["dataset"] | {"kind": "mushac"}, "methods": ["control"]}
+    names, left_out = choose_methods(EMBEDDED | measured, ROOT)
+    assert {"truth", "rescan", "noise_free"} == set(left_out)
+    assert "identity" in names
+    assert "denoised" in names
+    _, left_out = choose_methods(EMBEDDED | measured | {"denoising": "both"}, ROOT)
+    assert set(left_out) == {"truth", "rescan", "noise_free", "denoised"}
+    with pytest.raises(InputError, match="'truth' is a scan that only a phantom has; leave it out"):
+        read_methods(EMBEDDED | measured | {"methods": ["truth"]}, ROOT)
+
+
+def test_two_files_with_the_same_fit_are_refused(root):
+    add(root, "again", like="espcn", label="Again")
+    with pytest.raises(InputError, match="again: is fitted exactly like espcn; change a setting"):
+        read(root, "espcn", "again")
+    assert list(read(root, "again")) == ["again"]
+
+
+def test_only_one_control_is_shown_its_test_subject():
+    methods = read_methods(
+        EMBEDDED | {"methods": sorted(method_files(ROOT / "config/methods"))}, ROOT
+    )
+    leaking = [name for name, method in methods.items() if method.selects_on == "test"]
+    assert leaking == ["msp_selected_on_test"]
+    assert methods["msp_selected_on_test"].role == "control"

@@ -44,7 +44,9 @@ def test_only_what_is_trained_has_several_seeds():
         ("others", "same", [("connectom_sa", 1)]),
         ("all", "same", [("prisma_st", 1), ("connectom_sa", 1)]),
         ("connectom_sa", "same", [("connectom_sa", 1)]),
-        ("own", "others", [("prisma_st", 0), ("prisma_st", 2)]),
+        ("next", "same", [("connectom_sa", 1)]),
+        ("own", "others", [("prisma_st", 2)]),
+        ("own", "all", [("prisma_st", 1), ("prisma_st", 2)]),
         ("own", 5, [("prisma_st", 5)]),
     ],
 )
@@ -64,9 +66,47 @@ def test_two_components_of_one_target_both_arrive():
     made = plan(cross_validation={"seeds": 3}, overrides={"msp_espcn": {"builds_on": builds_on}})
     files = made.model_files(made.paths.model, made.components("msp_espcn", "prisma_st", "0", "0"))
     assert files == [
-        *(f"results/tiny/models/espcn/prisma_st/fold-0_seed-{seed}" for seed in (0, 1, 2)),
+        *(f"results/tiny/models/espcn/prisma_st/fold-0_seed-{seed}" for seed in (0, 1)),
         "results/tiny/models/ridge/prisma_st/fold-0_seed-0",
     ]
+
+
+def test_the_msp_of_one_platform_has_as_many_branches_even_in_a_run_of_one_seed():
+    made = plan(methods=["msp_espcn", "msp_self"], targets=[*TARGETS, "connectom_st"])
+    msp, own = (made.components(m, "prisma_st", 0, 0) for m in ("msp_espcn", "msp_self"))
+    assert len(msp) == len(own) == 3
+    assert {(key.method, key.target) for key in own} == {("espcn", "prisma_st")}
+    assert [key.seed for key in own] == [0, 1, 2]
+    # Seeds that only this method needs are models of the run, but nothing predicts with them.
+    assert ModelKey("espcn", "prisma_st", 0, 2) in made.models()
+    assert made.seeds("espcn") == [0]
+
+
+def test_what_is_made_equal_waits_for_the_other():
+    made = plan(methods=["espcn_long", "mtl_hard_matched"])
+    assert made.matched("espcn_long", "prisma_st", 0, 0) == [
+        ModelKey("msp_espcn", "prisma_st", 0, 0)
+    ]
+    assert made.matched("mtl_hard_matched", "all", 0, 0) == [
+        ModelKey("msp_espcn", target, 0, 0) for target in TARGETS
+    ]
+    assert made.components("espcn_long", "prisma_st", 0, 0) == []
+
+
+def test_alternatives_are_all_fitted():
+    made = plan(methods=["msp_best"])
+    keys = made.components("msp_best", "prisma_st", 0, 0)
+    assert [(key.method, key.target) for key in keys] == [
+        (method, target) for method in ("espcn", "diqt_rn4") for target in TARGETS
+    ]
+
+
+def test_only_what_selects_on_test_learns_from_a_manifest_with_the_test_subject():
+    made = plan(methods=["msp_best", "msp_selected_on_test"])
+    assert made.selection("msp_best") == ""
+    assert made.selection("msp_selected_on_test") == "_selects-on-test"
+    assert made.parts(0, "test") == {"test": [], "validation": ["01"], "train": ["03"]}
+    assert made.parts(0) == {"test": ["01"], "validation": ["02"], "train": ["03"]}
 
 
 def test_a_component_for_all_targets_is_one_model():

@@ -68,7 +68,9 @@ def test_what_an_error_depends_on_does_count(scripts):
 
 def test_a_network_concerns_the_methods_that_use_it(scripts):
     before = versions(scripts)
-    edit(scripts / "harmonization/networks/multi_stage.py", "torch.ones(())", "torch.zeros(())")
+    edit(
+        scripts / "harmonization/networks/multi_stage.py", "torch.ones(shape)", "torch.zeros(shape)"
+    )
     after = versions(scripts)
     assert {job for job in before if after[job] != before[job]} == {("fit", "msp_espcn")}
 

@@ -139,11 +139,18 @@ def test_no_table_is_made_without_a_subject(command, metrics, tmp_path):
 
 
 def test_scores_are_joined_to_the_digit(command, metrics, tmp_path):
-    more = write(tmp_path / "more.csv", [score("a", "NA", "0.10", target="old")])
+    more = write(tmp_path / "b-old-0-0-NA.csv", [score("a", "NA", "0.10", target="old")])
+    metrics.rename(tmp_path / "a-new-0-0-NA.csv")
     output = tmp_path / "all.csv"
-    assert command("collect", {"output": output}, metrics, more) == (0, "")
+    options = {
+        "scores": str(tmp_path / "{method}-{target}-{fold}-{seed}-{subject}.csv"),
+        "models": json.dumps({"a": {"new": [0]}, "b": {"old": [0]}}),
+        "folds": json.dumps({"0": ["NA"]}),
+    }
+    assert command("collect", {**options, "output": output}) == (0, "")
+    metrics = tmp_path / "a-new-0-0-NA.csv"
     assert output.read_text() == metrics.read_text() + score("a", "NA", "0.10", target="old")
     write(more, [score("a", "NA", "nan")])
-    status, error = command("collect", {"output": tmp_path / "none.csv"}, metrics, more)
+    status, error = command("collect", {**options, "output": tmp_path / "none.csv"})
     assert (status, len(error.splitlines())) == (1, 1)
     assert "subject NA" in error

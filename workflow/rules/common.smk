@@ -18,8 +18,8 @@ from snakemake.exceptions import WorkflowError
 from harmonization.files import InputError
 from harmonization.plan.configuration import with_own_platforms
 from harmonization.plan.failures import failures
-from harmonization.plan.paths import BidsScan
-from harmonization.plan.plan import Plan
+from harmonization.plan.paths import BidsScan, expand_models
+from harmonization.plan.plan import SELECTIONS, Plan
 from harmonization.plan.scheduler import cancel_timers
 
 # One pinned environment runs everything, so jobs use the Python that runs Snakemake. They find the
@@ -44,6 +44,9 @@ try:
     PLAN = Plan(with_own_platforms(config, given), ROOT)
 except InputError as error:
     raise WorkflowError(str(error)) from None
+
+for name, reason in PLAN.left_out.items():
+    print(f"Left out of its family: {name} {reason}.", file=sys.stderr)
 
 config.update(PLAN.config)
 P = PLAN.paths
@@ -95,3 +98,4 @@ wildcard_constraints:
     target="|".join([*TARGETS, "all"]),
     fold="[0-9]+",
     seed="[0-9]+",
+    selection="|".join(SELECTIONS),

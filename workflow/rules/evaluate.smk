@@ -8,7 +8,7 @@ rule evaluate:
         prediction=P.prediction,
         measured=P.sh.format(scan="scan", subject="{subject}", platform="{target}"),
         mask=lambda w: PLAN.masks_to_score(w.method, w.subject, w.target),
-        manifest=P.manifest,
+        manifest=P.manifest.format(fold="{fold}", selection=""),
         scoring=P.scoring,
     output:
         scores=P.scores,
@@ -49,7 +49,12 @@ rule collect:
         "../../envs/environment.yaml"
     params:
         version=PLAN.version("collect"),
+        # As functions, for Snakemake would fill in the wildcards of a text.
+        scores=lambda w: P.scores,
+        models=json.dumps(PLAN.predicted_models()),
+        folds=json.dumps(PLAN.test_subjects()),
     message:
         "Join all scores"
     shell:
-        "python -m collect {input:q} --output {output:q} &> {log:q}"
+        "python -m collect --scores {params.scores:q} --models {params.models:q}"
+        " --folds {params.folds:q} --output {output:q} &> {log:q}"

@@ -2,9 +2,10 @@
 # that count of its test subject, which only the evaluation reads.
 
 
+# A control that selects on its test subject gets a manifest of its own, which says so in its name.
 rule split:
     input:
-        lambda w: PLAN.training_images(w.fold),
+        lambda w: PLAN.training_images(w.fold, SELECTIONS[w.selection]),
     output:
         P.manifest,
     log:
@@ -15,13 +16,13 @@ rule split:
         "../../envs/environment.yaml"
     params:
         version=PLAN.version("split"),
-        parts=lambda w: as_json(PLAN.parts(w.fold)),
+        parts=lambda w: as_json(PLAN.parts(w.fold, SELECTIONS[w.selection])),
         scales=as_json(PLAN.scales),
         lattice=as_json(config["patches"]),
         source=SOURCE,
         results=subpath(output[0], ancestor=2),
     message:
-        "Write the manifest of fold {wildcards.fold}"
+        "Write the manifest of fold {wildcards.fold}{wildcards.selection}"
     shell:
         "python -m split --results {params.results:q} --parts {params.parts:q}"
         " --source {params.source} --scales {params.scales:q} --lattice {params.lattice:q}"

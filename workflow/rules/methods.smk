@@ -6,9 +6,14 @@
 # Also serves methods that learn nothing: they get a card, and predict like the others.
 rule fit:
     input:
-        manifest=P.manifest,
+        manifest=lambda w: P.manifest.format(
+            fold=w.fold, selection=PLAN.selection(w.method)
+        ),
         components=lambda w: PLAN.model_files(
             P.weights, PLAN.components(w.method, w.target, w.fold, w.seed)
+        ),
+        matches=lambda w: PLAN.model_files(
+            P.card, PLAN.matched(w.method, w.target, w.fold, w.seed)
         ),
     output:
         weights=P.weights,
@@ -32,6 +37,9 @@ rule fit:
         components=lambda w: PLAN.model_files(
             P.model, PLAN.components(w.method, w.target, w.fold, w.seed)
         ),
+        matches=lambda w: PLAN.model_files(
+            P.model, PLAN.matched(w.method, w.target, w.fold, w.seed)
+        ),
         precision=config["precision"],
         folder=subpath(output.weights, parent=True),
     message:
@@ -40,6 +48,7 @@ rule fit:
         "python -m fit --method {wildcards.method} --settings {params.settings:q}"
         " --manifest {input.manifest:q} --target {wildcards.target} --fold {wildcards.fold}"
         " --seed {wildcards.seed} --components {params.components}"
+        " --matches {params.matches}"
         " --precision {params.precision} --gpus {resources.gpu}"
         " --output {params.folder:q} 2>&1 | tee {log:q}"
 

@@ -4,6 +4,8 @@
 # The figures of platforms and errors show the test subject of the first fold.
 SHOWN_FOLD = 0
 SHOWN_SUBJECT = PLAN.parts(SHOWN_FOLD)["test"][0]
+MODELS = PLAN.seeds_of(PLAN.models())
+TRAINED = PLAN.seeds_of(PLAN.trained_models())
 
 
 rule write_config:
@@ -81,6 +83,67 @@ rule tabulate_regions:
     shell:
         "python -m tabulate_regions --metrics {input:q} --methods {params.methods:q}"
         " --targets {params.targets} --csv {output.csv:q} --html {output.html:q} &> {log:q}"
+
+
+rule tabulate_methods:
+    input:
+        expand_models(P.card, MODELS, PLAN.test_subjects()),
+    output:
+        csv=P.table.format(table="methods", format="csv"),
+        html=report(
+            P.table.format(table="methods", format="html"),
+            caption="../report/methods.rst",
+            category="Tables",
+        ),
+    log:
+        P.log("tabulate_methods", P.table.format(table="methods", format="csv")),
+    benchmark:
+        P.benchmark("tabulate_methods", P.table.format(table="methods", format="csv"))
+    conda:
+        "../../envs/environment.yaml"
+    params:
+        version=PLAN.version("tabulate_methods"),
+        folders=lambda w: P.model,
+        models=json.dumps(MODELS),
+        folds=json.dumps(PLAN.test_subjects()),
+        methods=json.dumps(PLAN.table_rows()),
+    message:
+        "Make the table of methods"
+    shell:
+        "python -m tabulate_methods --folders {params.folders:q} --models {params.models:q}"
+        " --folds {params.folds:q} --methods {params.methods:q}"
+        " --csv {output.csv:q} --html {output.html:q} &> {log:q}"
+
+
+# Apart from the table of methods, as seconds and memory differ from run to run.
+rule tabulate_runtime:
+    input:
+        expand_models(P.card, MODELS, PLAN.test_subjects()),
+    output:
+        csv=P.table.format(table="runtime", format="csv"),
+        html=report(
+            P.table.format(table="runtime", format="html"),
+            caption="../report/runtime.rst",
+            category="Tables",
+        ),
+    log:
+        P.log("tabulate_runtime", P.table.format(table="runtime", format="csv")),
+    benchmark:
+        P.benchmark("tabulate_runtime", P.table.format(table="runtime", format="csv"))
+    conda:
+        "../../envs/environment.yaml"
+    params:
+        version=PLAN.version("tabulate_runtime"),
+        benchmarks=lambda w: P.fit_benchmark,
+        models=json.dumps(MODELS),
+        folds=json.dumps(PLAN.test_subjects()),
+        methods=json.dumps(PLAN.table_rows()),
+    message:
+        "Make the table of training times"
+    shell:
+        "python -m tabulate_runtime --benchmarks {params.benchmarks:q} --models {params.models:q}"
+        " --folds {params.folds:q} --methods {params.methods:q}"
+        " --csv {output.csv:q} --html {output.html:q} &> {log:q}"
 
 
 rule tabulate_registrations:
@@ -201,7 +264,8 @@ rule plot_platforms:
 
 rule plot_learning_curves:
     input:
-        PLAN.model_files(P.history, PLAN.trained_models()),
+        expand_models(P.history, TRAINED, PLAN.test_subjects()),
+        expand_models(P.card, TRAINED, PLAN.test_subjects()),
     output:
         pdf=P.figure.format(figure="learning_curves", format="pdf"),
         png=report(
@@ -223,12 +287,14 @@ rule plot_learning_curves:
         "../../envs/environment.yaml"
     params:
         version=PLAN.version("plot_learning_curves"),
-        models=lambda w, input: [str(Path(file).parent) for file in input],
+        folders=lambda w: P.model,
+        models=json.dumps(TRAINED),
+        folds=json.dumps(PLAN.test_subjects()),
     message:
         "Draw the learning curves"
     shell:
-        "python -m plot_learning_curves --models {params.models}"
-        " --output {output:q} &> {log:q}"
+        "python -m plot_learning_curves --folders {params.folders:q}"
+        " --models {params.models:q} --folds {params.folds:q} --output {output:q} &> {log:q}"
 
 
 rule plot_errors:

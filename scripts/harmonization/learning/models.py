@@ -28,7 +28,8 @@ from harmonization.learning.layers import count_parameters
 from harmonization.learning.manifest import Fold
 from harmonization.learning.network import Network, Task
 from harmonization.learning.patches import BATCH, gather, read_part
-from harmonization.learning.training import Progress, dead_units, train
+from harmonization.learning.sizing import path_parameters, training_multiply_adds
+from harmonization.learning.training import Progress, dead_units, train, validate
 from harmonization.plan.plugins import class_name, module_of
 
 WEIGHTS, CARD, HISTORY = "weights.safetensors", "card.json", "history.csv"
@@ -76,6 +77,10 @@ class Card:
         Settings of the fit: ``training`` and ``solve``.
     parameters : int
         Number of fitted values.
+    path_parameters : int
+        Those on the path to the prediction, summed over the targets.
+    multiply_adds : int
+        Multiplications with an addition in the training, and in those of all components.
     outcome : dict
         What the fit reports: the error on validation, the chosen penalty, ...
     source : str
@@ -99,6 +104,8 @@ class Card:
     specification: Specification
     settings: dict[str, Any]
     parameters: int
+    path_parameters: int
+    multiply_adds: int
     outcome: dict[str, Any]
     source: str
     lattice: dict[str, Any]
@@ -216,6 +223,18 @@ class Model(ABC):
         """Number of fitted values."""
         return sum(values.numel() for values in self.arrays().values())
 
+    def count_path_parameters(self) -> int:
+        """Number of fitted values on the path to the prediction, summed over the targets."""
+        return self.count_parameters()
+
+    def count_multiply_adds(self, training: dict[str, Any] | None, window: int) -> int:  # noqa: ARG002
+        """Multiplications with an addition in a training; 0 for any other fit."""
+        return 0
+
+    def select_error(self, fold: Fold) -> float:  # noqa: ARG002
+        """Error on the subjects of the fold on which methods select."""
+        raise TypeError(f"{type(self).__name__} cannot be chosen among others")
+
 
 class NetworkModel(Model):
     """A network as a model: trained on patches, applied core by core."""
@@ -293,6 +312,17 @@ class NetworkModel(Model):
 
     def count_parameters(self) -> int:
         return count_parameters(self.network)
+
+    def count_path_parameters(self) -> int:
+        return path_parameters(self.network)
+
+    def count_multiply_adds(self, training: dict[str, Any] | None, window: int) -> int:
+        return training_multiply_adds(self.network, training, window) if training else 0
+
+    def select_error(self, fold: Fold) -> float:
+        return validate(
+            self.network, read_part(fold, "validation", [*self.task.scales], self.device)
+        )
 
 
 def build(specification: Specification, device: str = "cpu") -> Model:

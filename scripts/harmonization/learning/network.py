@@ -12,6 +12,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from harmonization.files import InputError
+from harmonization.learning.lattice import BORDER
+from harmonization.learning.layers import Upscale, crop
 from harmonization.learning.patches import PatchData
 
 Predictions = dict[str, Tensor]
@@ -122,11 +124,51 @@ def of_each_target(task: Task, components: dict[str, Network] | None) -> dict[st
 
 
 class SingleTask(Network):
-    """A network for one target in two parts: the last features, and the output from them."""
+    """A network for one target in two parts: the last features, and the output from them.
+
+    Most of the map between platforms is linear. With a linear path, the output is added to a linear
+    map of the 3^3 neighbourhood. It starts as the fitted map of the component, and its output at
+    zero, so that the training does not have to find that map.
+
+    Parameters
+    ----------
+    task : Task
+    components : dict of str to Network, optional
+    linear_path : bool
+    """
 
     feature_channels: int
     features: nn.Module
-    output: nn.Module
+    output: Upscale
+
+    def __init__(
+        self,
+        task: Task,
+        components: dict[str, Network] | None = None,
+        *,
+        linear_path: bool = False,
+    ) -> None:
+        super().__init__(task, components)
+        self.linear = Upscale(task.channels, task.channels, task.r) if linear_path else None
 
     def training_outputs(self, x: Tensor) -> tuple[Predictions, AuxiliaryLosses]:
-        return {self.task.target: self.output(self.features(x))}, []
+        return {self.task.target: self.from_features(x, self.features(x))}, []
+
+    def from_features(self, x: Tensor, features: Tensor) -> Tensor:
+        """Prediction from windows and their last features, which another network may have mixed."""
+        output = self.output(features)
+        return output if self.linear is None else output + self.linear(crop(x, BORDER - 1))
+
+    def initialise_from(self, components: dict[str, Network]) -> None:
+        if self.linear is None:
+            super().initialise_from(components)
+            return
+        fitted = [getattr(network, "linear", None) for network in components.values()]
+        if len(fitted) != 1 or not isinstance(fitted[0], Upscale):
+            raise InputError(
+                "builds_on: a linear path takes one model that has one, such as ridge, of its own "
+                "target"
+            )
+        self.linear.load_state_dict(fitted[0].state_dict())
+        nn.init.zeros_(self.output.conv.weight)
+        nn.init.zeros_(self.output.conv.bias)

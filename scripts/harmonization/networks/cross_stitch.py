@@ -54,10 +54,11 @@ class CrossStitch(Network):
 
     def training_outputs(self, x: Tensor) -> tuple[Predictions, AuxiliaryLosses]:
         features = self.features(x)
-        return {target: n.output(features[target]) for target, n in self.networks.items()}, []
+        networks = self.networks.items()
+        return {target: n.from_features(x, features[target]) for target, n in networks}, []
 
     def predict(self, x: Tensor, target: str) -> Tensor:
-        return self.networks[target].output(self.features(x)[target])
+        return self.networks[target].from_features(x, self.features(x)[target])
 
 
 class ChannelMixer(nn.Module):

@@ -19,21 +19,23 @@ class ReversibleBlock(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.f, self.g = self._half(channels // 2), self._half(channels // 2)
+        self.halves = (channels + 1) // 2, channels // 2
+        first, second = self.halves
+        self.f, self.g = self._half(second, first), self._half(first, second)
 
     @staticmethod
-    def _half(width: int) -> nn.Sequential:
+    def _half(before: int, width: int) -> nn.Sequential:
         layers: list[nn.Module] = []
-        for kernel in (1, 3, 1):
-            conv = nn.Conv3d(width, width, kernel, padding=kernel // 2)
+        for channels, kernel in ((before, 1), (width, 3), (width, 1)):
+            conv = nn.Conv3d(channels, width, kernel, padding=kernel // 2)
             nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")
             nn.init.zeros_(conv.bias)
-            layers += [nn.BatchNorm3d(width), nn.ReLU(), conv]
+            layers += [nn.BatchNorm3d(channels), nn.ReLU(), conv]
         nn.init.zeros_(conv.weight)
         return nn.Sequential(*layers)
 
     def forward(self, x: Tensor) -> Tensor:
-        x1, x2 = x.chunk(2, dim=1)
+        x1, x2 = x.split(self.halves, dim=1)
         y1 = x1 + self.f(x2)
         return torch.cat([y1, x2 + self.g(y1)], dim=1)
 
@@ -48,36 +50,58 @@ class Diqt(SingleTask):
     ----------
     blocks
         Reversible blocks before each convolution.
+    width
+        Channels of the last features; the first convolution has half as many.
+    linear_path
+        Whether the network corrects a fitted linear map, as that ESPCN does (our choice).
     """
 
-    feature_channels = 100
-
     def __init__(
-        self, task: Task, components: dict[str, Network] | None = None, *, blocks: Count
+        self,
+        task: Task,
+        components: dict[str, Network] | None = None,
+        *,
+        blocks: Count,
+        width: Count = 100,
+        linear_path: bool = False,
     ) -> None:
-        super().__init__(task, components)
+        super().__init__(task, components, linear_path=linear_path)
+        self.feature_channels = width
+        half = max(width // 2, 2)
 
-        def stack(width: int) -> list[nn.Module]:
-            return [ReversibleBlock(width) for _ in range(blocks)]
+        def stack(channels: int) -> list[nn.Module]:
+            return [ReversibleBlock(channels) for _ in range(blocks)]
 
         self.features = nn.Sequential(
             *stack(task.channels),
-            nn.Conv3d(task.channels, 50, 3),
+            nn.Conv3d(task.channels, half, 3),
             nn.ReLU(),
-            *stack(50),
-            nn.Conv3d(50, self.feature_channels, 1),
+            *stack(half),
+            nn.Conv3d(half, width, 1),
             nn.ReLU(),
-            *stack(self.feature_channels),
+            *stack(width),
         )
-        self.output = Upscale(self.feature_channels, task.channels, task.r)
+        self.output = Upscale(width, task.channels, task.r)
 
     def initialise_from(self, components: dict[str, Network]) -> None:
-        """Copy the convolutions of a trained ESPCN."""
-        if not components:
+        """Copy the convolutions of a trained ESPCN of the same width, its linear path included."""
+        if not components and self.linear is None:
             return
-        if len(components) != 1 or not isinstance(espcn := next(iter(components.values())), Espcn):
-            raise InputError("builds_on: takes one model, an espcn of its own target")
-        trained = [m for m in espcn.modules() if isinstance(m, nn.Conv3d)]
-        own = [m for m in self.features if isinstance(m, nn.Conv3d)] + [self.output.conv]
+        espcn = next(iter(components.values()), None)
+        own, trained = convolutions(self), convolutions(espcn)
+        shapes = [[conv.weight.shape for conv in of_each] for of_each in (own, trained)]
+        if len(components) != 1 or not isinstance(espcn, Espcn) or shapes[0] != shapes[1]:
+            raise InputError(
+                "builds_on: takes one model, an espcn of its own target and width, with a linear "
+                "path if this has one"
+            )
         for conv, start in zip(own, trained, strict=True):
             conv.load_state_dict(start.state_dict())
+
+
+def convolutions(network: Network | None) -> list[nn.Conv3d]:
+    """Convolutions of a network outside its reversible blocks."""
+    blocks = [m for m in network.modules() if isinstance(m, ReversibleBlock)] if network else []
+    inside = {m for block in blocks for m in block.modules()}
+    found = network.modules() if network else []
+    return [m for m in found if isinstance(m, nn.Conv3d) and m not in inside]

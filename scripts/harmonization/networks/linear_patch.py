@@ -18,10 +18,10 @@ class LinearPatch(Network):
 
     def __init__(self, task: Task, components: dict[str, Network] | None = None) -> None:
         super().__init__(task, components)
-        self.output = Upscale(task.channels, task.channels, task.r)
+        self.linear = Upscale(task.channels, task.channels, task.r)
 
     def training_outputs(self, x: Tensor) -> tuple[Predictions, AuxiliaryLosses]:
-        return {self.task.target: self.output(crop(x, BORDER - 1))}, []
+        return {self.task.target: self.linear(crop(x, BORDER - 1))}, []
 
     def solve(
         self, training: PatchData, validation: PatchData, *, penalties: list[NonNegative]
@@ -34,7 +34,7 @@ class LinearPatch(Network):
             Ridge penalties to try on the validation subjects, per voxel and for normalised
             coefficients; the bias is not penalised.
         """
-        convolution, r = self.output.conv, self.task.r
+        convolution, r = self.linear.conv, self.task.r
         outputs, *kernel = convolution.weight.shape
         features = kernel[0] * 27
         gram = torch.zeros(features + 1, features + 1, dtype=torch.float64)

@@ -2,13 +2,14 @@
 
 import math
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from harmonization.files import InputError
-from harmonization.learning.layers import Upscale
+from harmonization.learning.layers import Upscale, pixel_unshuffle
 from harmonization.learning.network import AuxiliaryLosses, Network, Predictions, SingleTask, Task
 from harmonization.learning.patches import PatchData
 from harmonization.settings import Count, NonNegative
@@ -30,6 +31,12 @@ class MultiStage(Network):
         Channels of the additional networks.
     first_stage_weight
         Weight of each component's first-stage error in the loss.
+    weights
+        One weight of the combination for each `branch`, or for each of its channels (`channel`).
+    branches_read
+        What the branches read of a component: its last `features`, or its `predictions`.
+    start
+        Whether the components start as `trained`, or `random`, as an ablation.
     """
 
     def __init__(
@@ -39,9 +46,13 @@ class MultiStage(Network):
         *,
         width: Count,
         first_stage_weight: NonNegative,
+        weights: Literal["branch", "channel"] = "branch",
+        branches_read: Literal["features", "predictions"] = "features",
+        start: Literal["trained", "random"] = "trained",
     ) -> None:
         super().__init__(task, components)
         self.first_stage_weight = first_stage_weight
+        self.branches_read, self.start = branches_read, start
         self.first_stage = nn.ModuleDict(self.components)
         own = [n for n, network in self.components.items() if network.task.target == task.target]
         networks = self.components.values()
@@ -57,21 +68,28 @@ class MultiStage(Network):
                 if name != self.own
             }
         )
+        shape = (1, task.channels, 1, 1, 1) if weights == "channel" else ()
         self.weights = nn.ParameterDict(
-            {name: nn.Parameter(torch.ones(())) for name in self.first_stage}
+            {name: nn.Parameter(torch.ones(shape)) for name in self.first_stage}
         )
 
     def _branch(self, component: SingleTask, width: int) -> nn.Sequential:
+        of_prediction = component.task.channels * component.task.r**3
+        before = component.feature_channels if self.branches_read == "features" else of_prediction
         last = Upscale(width, self.task.channels, self.task.r)
         nn.init.zeros_(last.conv.weight)
         nn.init.zeros_(last.conv.bias)
         return nn.Sequential(
-            nn.Conv3d(component.feature_channels, width, 3, padding=1),
+            nn.Conv3d(before, width, 3, padding=1),
             nn.GELU(),
             nn.Conv3d(width, width, 1),
             nn.GELU(),
             last,
         )
+
+    def initialise_from(self, components: dict[str, Network]) -> None:
+        if self.start == "trained":
+            super().initialise_from(components)
 
     def contributions(
         self, x: Tensor, predicted: Iterable[str]
@@ -81,11 +99,19 @@ class MultiStage(Network):
         The target's own network must be among them: its prediction is its contribution.
         """
         features = {name: n.features(x) for name, n in self.first_stage.items()}
-        first = {name: self.first_stage[name].output(features[name]) for name in predicted}
+        needed = predicted if self.branches_read == "features" else self.first_stage
+        first = {n: self.first_stage[n].from_features(x, features[n]) for n in needed}
         second = {self.own: self.weights[self.own] * first[self.own]}
         for name, branch in self.branches.items():
-            second[name] = self.weights[name] * branch(features[name])
+            known = features[name] if self.branches_read == "features" else self._known(first, name)
+            second[name] = self.weights[name] * branch(known)
         return first, second
+
+    def _known(self, first: Predictions, name: str) -> Tensor:
+        """A first-stage prediction on the source's grid, with the border that a branch consumes."""
+        # Beyond a core nothing is predicted: 0, the mean of every coefficient.
+        prediction = pixel_unshuffle(first[name], self.first_stage[name].task.r)
+        return functional.pad(prediction, 6 * (1,))
 
     def forward(self, x: Tensor) -> Predictions:
         _, second = self.contributions(x, [self.own])

@@ -24,14 +24,40 @@ class Component:
     method : str
         The method that fits them.
     target : str
-        ``own`` (the model of the same target), ``others``, ``all``, or a platform.
+        ``own`` (the model of the same target), ``others``, ``next`` (the target after it), ``all``,
+        or a platform.
     seed : int or str
-        ``same``, ``others`` (every other seed of the run), or a number.
+        ``same``, ``others``, ``all`` (both), or a number; ``others`` are as many other seeds as
+        there are other targets.
+    alternatives : tuple of str
+        Further methods; of each target, the model with the lowest validation error is taken.
     """
 
     method: str
     target: str
     seed: int | str = "same"
+    alternatives: tuple[str, ...] = ()
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """The method and its alternatives."""
+        return (self.method, *self.alternatives)
+
+
+@dataclass(frozen=True)
+class Match:
+    """Another method that a method is made equal to.
+
+    Parameters
+    ----------
+    method : str
+    by : str
+        Setting of the network that is solved for, so that both have as many parameters on the path
+        to their predictions; or ``steps``, so that both trainings compute as much.
+    """
+
+    method: str
+    by: str
 
 
 @dataclass(frozen=True)
@@ -59,6 +85,10 @@ class Method:
         Settings of gradient descent.
     solve : dict or None
         Settings of the fit in closed form.
+    matches : Match or None
+        What it is made equal to.
+    selects_on : {'validation', 'test'}
+        Subjects on whose error the fit selects; ``test`` leaks, and only a control may say it.
     """
 
     name: str
@@ -75,6 +105,8 @@ class Method:
     reads: str = "scan"
     training: Settings | None = None
     solve: Settings | None = None
+    matches: Match | None = None
+    selects_on: str = "validation"
 
     @property
     def is_model(self) -> bool:
@@ -95,7 +127,66 @@ class Method:
             "settings": self.settings,
             "training": self.training,
             "solve": self.solve,
+            "matches": self.matches.by if self.matches else None,
+            "alternatives": [c.methods for c in self.builds_on if c.alternatives],
         }
+
+    @property
+    def needs(self) -> list[str]:
+        """Methods whose models its fit reads."""
+        needed = [name for component in self.builds_on for name in component.methods]
+        return needed + ([self.matches.method] if self.matches else [])
+
+
+def choose_methods(config: Settings, root: Path) -> tuple[list[str], dict[str, str]]:
+    """Choose the methods to compare: those that the configuration names, singly or by family.
+
+    Parameters
+    ----------
+    config : dict
+        The merged configuration.
+    root : Path
+        Root of the repository.
+
+    Returns
+    -------
+    names : list of str
+        In the order of the configuration; rivals come first in their family.
+    left_out : dict of str to str
+        Methods of those families that do not suit the run, and why.
+    """
+    folder = root / "config/methods"
+    files = method_files(folder)
+    names: list[str] = []
+    left_out: dict[str, str] = {}
+    for entry in config["methods"]:
+        if entry not in FAMILIES:
+            names.append(entry)
+            continue
+        of_family = {
+            n: _read_file(folder, n)[1] for n, f in files.items() if f.parent.name == entry
+        }
+        for name, settings in sorted(of_family.items(), key=_place):
+            if reason := _unsuitable(settings, config):
+                left_out[name] = reason
+            else:
+                names.append(name)
+    return list(dict.fromkeys(names)), left_out
+
+
+def _place(method: tuple[str, Settings]) -> tuple[bool, str]:
+    name, settings = method
+    return settings.get("role", "rival") != "rival", name
+
+
+def _unsuitable(settings: Settings, config: Settings) -> str:
+    """Why a method does not suit a run, or nothing."""
+    only_phantom = "scan" in settings or settings.get("reads") == "truth"
+    if only_phantom and not SOURCES[config["dataset"]["kind"]].simulated:
+        return "is a scan that only a phantom has"
+    if settings.get("reads") == "denoised" and config["denoising"] in ("source", "both"):
+        return "is what every method reads, as the run denoises its source"
+    return ""
 
 
 def read_methods(config: Settings, root: Path) -> dict[str, Method]:
@@ -135,12 +226,10 @@ def read_methods(config: Settings, root: Path) -> dict[str, Method]:
             )
         settings = check(merge(settings, overrides), schema, f"method {name}")
         methods[name] = _method(name, family, settings, config["training"])
-        only_phantom = methods[name].scan or methods[name].reads == "truth"
-        if only_phantom and not SOURCES[config["dataset"]["kind"]].simulated:
-            raise InputError(
-                f"configuration: methods: '{name}' is a scan that only a phantom has; leave it out"
-            )
-        waiting += [component.method for component in methods[name].builds_on]
+        reason = _unsuitable(settings, config)
+        if reason and methods[name].reads != "denoised":
+            raise InputError(f"configuration: methods: '{name}' {reason}; leave it out")
+        waiting += methods[name].needs
     for name in config["overrides"]:
         if name not in methods:
             raise InputError(
@@ -149,6 +238,8 @@ def read_methods(config: Settings, root: Path) -> dict[str, Method]:
             )
     for method in methods.values():
         _check_components(method, methods, config)
+        _check_match(method, methods)
+    _refuse_equals(methods)
     labelled: dict[str, str] = {}
     for name in config["methods"]:
         other = labelled.setdefault(methods[name].label, name)
@@ -200,7 +291,7 @@ def with_components(method: Method, methods: dict[str, Method]) -> list[Method]:
         current = waiting.pop()
         if current.name not in found:
             found[current.name] = current
-            waiting += [methods[component.method] for component in current.builds_on]
+            waiting += [methods[n] for component in current.builds_on for n in component.methods]
     return list(found.values())
 
 
@@ -210,7 +301,8 @@ def _read_file(folder: Path, name: str, inherited_by: tuple[str, ...] = ()) -> t
     if name not in files:
         where = f"method {inherited_by[-1]}: like" if inherited_by else "configuration: methods"
         raise InputError(
-            f"{where}: no file config/methods/<family>/{name}.yaml{suggest(name, list(files))}"
+            f"{where}: no file config/methods/<family>/{name}.yaml"
+            f"{suggest(name, [*files, *FAMILIES])}"
         )
     if name in inherited_by:
         raise InputError(f"{files[name]}: like: inherits from itself; break the circle")
@@ -269,11 +361,28 @@ def _method(name: str, family: str, settings: Settings, length: str) -> Method:
         plugin=chosen,
         settings=check_settings(given, plugin.settings, f"method {name}: {key}"),
         fits=settings.get("fits", "each"),
-        builds_on=tuple(Component(**component) for component in settings.get("builds_on", [])),
+        builds_on=tuple(_component(component) for component in settings.get("builds_on", [])),
         reads=settings.get("reads", "scan"),
         training=_training(name, settings, length),
         solve=solve,
+        matches=Match(**settings["matches"]) if "matches" in settings else None,
+        selects_on=_selection(name, settings, common["role"]),
     )
+
+
+def _component(settings: Settings) -> Component:
+    given = {key: value for key, value in settings.items() if key != "or"}
+    return Component(**given, alternatives=tuple(settings.get("or", [])))
+
+
+def _selection(name: str, settings: Settings, role: str) -> str:
+    selects_on = settings.get("selects_on", "validation")
+    if selects_on == "test" and role != "control":
+        raise InputError(
+            f"method {name}: selects_on: test shows a method its test subject; only a method of "
+            "role control may, whose score is then no result"
+        )
+    return selects_on
 
 
 def _training(name: str, settings: Settings, length: str) -> Settings | None:
@@ -295,27 +404,67 @@ def _training(name: str, settings: Settings, length: str) -> Settings | None:
 
 
 def _check_components(method: Method, methods: dict[str, Method], config: Settings) -> None:
-    seeds = config["cross_validation"]["seeds"]
-    choices = ["own", "others", "all", *config["targets"]]
+    choices = ["own", "others", "next", "all", *config["targets"]]
     for component in method.builds_on:
         where = f"method {method.name}: builds_on"
-        other = methods[component.method]
-        if not other.is_model or other.reads != "scan":
-            raise InputError(f"{where}: {other.name} is a scan; name a method that fits a model")
-        if method.wing == "networks" and other.wing != "networks":
-            raise InputError(f"{where}: {other.name} is no network; a network builds on networks")
         if component.target not in choices:
             raise InputError(
                 f"{where}: no target '{component.target}'{suggest(component.target, choices)}"
             )
-        if method in with_components(other, methods):
-            raise InputError(f"{where}: {other.name} builds on {method.name}; break the circle")
-        if component.target in ("own", "others") and "all" in (method.fits, other.fits):
+        for other in (methods[name] for name in component.methods):
+            if not other.is_model or other.reads != "scan":
+                raise InputError(
+                    f"{where}: {other.name} is a scan; name a method that fits a model"
+                )
+            if method.wing == "networks" and other.wing != "networks":
+                raise InputError(
+                    f"{where}: {other.name} is no network; a network builds on networks"
+                )
+            if method.name in _all_needs(other, methods):
+                raise InputError(f"{where}: {other.name} builds on {method.name}; break the circle")
+            if component.target != "all" and "all" in (method.fits, other.fits):
+                raise InputError(
+                    f"{where}: a model of all targets has no '{component.target}'; give target: all"
+                )
+
+
+def _check_match(method: Method, methods: dict[str, Method]) -> None:
+    if method.matches is None:
+        return
+    where = f"method {method.name}: matches"
+    other, by = methods[method.matches.method], method.matches.by
+    if not (method.is_trained and other.is_trained):
+        untrained = other.name if method.is_trained else method.name
+        raise InputError(f"{where}: {untrained} is not trained; only trainings can be matched")
+    known = read_plugin(method.wing, method.plugin).settings["properties"]
+    numbers = [name for name, schema in known.items() if schema.get("type") == "integer"]
+    if by not in (choices := [*numbers, "steps"]):
+        raise InputError(f"{where}: no setting '{by}' to solve for{suggest(by, choices)}")
+    if method.name in _all_needs(other, methods):
+        raise InputError(f"{where}: {other.name} needs {method.name}; break the circle")
+
+
+def _all_needs(method: Method, methods: dict[str, Method]) -> set[str]:
+    """Names of a method and of all whose models its fit needs, directly or indirectly."""
+    found: set[str] = set()
+    waiting = [method.name]
+    while waiting:
+        if (name := waiting.pop()) not in found:
+            found.add(name)
+            waiting += methods[name].needs
+    return found
+
+
+def _refuse_equals(methods: dict[str, Method]) -> None:
+    """Refuse two files that resolve to the same fit: their difference would be chance alone."""
+    fitted: dict[str, str] = {}
+    for method in methods.values():
+        if method.training is None and method.solve is None:
+            continue
+        defined = (method.fit_settings, method.builds_on, method.fits, method.matches)
+        other = fitted.setdefault(repr((*defined, method.selects_on)), method.name)
+        if other != method.name:
             raise InputError(
-                f"{where}: a model of all targets has no '{component.target}'; give target: all"
-            )
-        if component.seed == "others" and seeds < 2:
-            raise InputError(
-                f"configuration: cross_validation.seeds: method {method.name} builds on other "
-                "seeds of its components; give at least 2"
+                f"method {method.name}: is fitted exactly like {other}; change a setting, or name "
+                "one of them only"
             )

@@ -11,6 +11,35 @@ VALID_ENDS = {
 }
 
 
+def expand_models(
+    pattern: str, models: dict[str, dict[str, list[int]]], folds: dict[str, list[str]]
+) -> list[str]:
+    """Files of models, or of their predictions.
+
+    A rule that lists thousands of files would exceed what one argument of a process may hold, so
+    commands get what distinguishes the files instead.
+
+    Parameters
+    ----------
+    pattern : str
+        Path with the wildcards method, target, fold, seed and, for predictions, subject.
+    models : dict
+        Seeds, by method and by target.
+    folds : dict
+        Test subjects, by fold.
+    """
+    return list(
+        dict.fromkeys(
+            pattern.format(method=method, target=target, fold=fold, seed=seed, subject=subject)
+            for method, targets in models.items()
+            for target, seeds in targets.items()
+            for fold, subjects in folds.items()
+            for seed in seeds
+            for subject in subjects
+        )
+    )
+
+
 class RunPaths:
     """Path patterns of one run, with Snakemake's wildcards in braces.
 
@@ -50,7 +79,7 @@ class RunPaths:
         self.expected = f"{results}/expected/{on_grid}.nii"
         self.expected_variance = f"{results}/expected/{on_grid}_variance.nii"
 
-        self.manifest = f"{results}/splits/fold-{{fold}}.json"
+        self.manifest = f"{results}/splits/fold-{{fold}}{{selection}}.json"
         self.scoring = f"{results}/splits/fold-{{fold}}_scoring.json"
 
         trained = "{method}/{target}/fold-{fold}_seed-{seed}"
@@ -58,6 +87,7 @@ class RunPaths:
         self.weights = f"{self.model}/weights.safetensors"
         self.card = f"{self.model}/card.json"
         self.history = f"{self.model}/history.csv"
+        self.fit_benchmark = self.benchmark("fit", self.model)
 
         predicted = "{method}/fold-{fold}_seed-{seed}/sub-{subject}_platform-{target}"
         self.prediction = f"{results}/predictions/{predicted}.nii"

@@ -9,9 +9,9 @@ from typing import Any
 from harmonization.files import InputError, sha256
 from harmonization.plan.configuration import Settings, check_run
 from harmonization.plan.folds import parts_of_fold
-from harmonization.plan.methods import modules_of, read_methods
+from harmonization.plan.methods import choose_methods, modules_of, read_methods
 from harmonization.plan.mushac import released_scan
-from harmonization.plan.paths import BidsScan, RunPaths
+from harmonization.plan.paths import BidsScan, RunPaths, expand_models
 from harmonization.plan.phantom import check_phantom, read_parameters
 from harmonization.plan.scans import (
     FoundScan,
@@ -25,6 +25,8 @@ from harmonization.plan.sources import SOURCES, platforms_as_bids
 from harmonization.plan.version import code_version, refuse_code_in_packages
 
 PREPROCESSING_STEPS = ("denoising", "ringing", "motion")
+# End of a manifest's name, and the subjects on whose error methods select by it.
+SELECTIONS = {"": "validation", "_selects-on-test": "test"}
 ALL_TARGETS = "all"  # target of a model that predicts every target
 SMALL_FILE = 1_000_000  # bytes; a smaller file is known by its content, a larger one by its date
 
@@ -62,6 +64,7 @@ class Plan:
         self.root = root
         refuse_code_in_packages(root / "scripts")
         self.config = check_run(config, root)
+        self.config["methods"], self.left_out = choose_methods(self.config, root)
         self.methods = read_methods(self.config, root)
         compared = [name for name in self.config["methods"] if name in self.methods]
         self.config["methods"] = compared
@@ -354,18 +357,21 @@ class Plan:
 
     # --- Folds
 
-    def parts(self, fold: int | str) -> dict[str, list[str]]:
-        """Subjects of each part of a fold."""
+    def parts(self, fold: int | str, selects_on: str = "validation") -> dict[str, list[str]]:
+        """Subjects of each part of a fold; what selects on the test subject validates on it."""
         validation_subjects = self.config["cross_validation"]["validation_subjects"]
-        return parts_of_fold(self.subjects, int(fold), validation_subjects)
+        parts = parts_of_fold(self.subjects, int(fold), validation_subjects)
+        if selects_on == "test":
+            return {**parts, "validation": parts["test"], "test": []}
+        return parts
 
     def tested(self) -> list[str]:
         """Test subjects of all folds."""
         return [person for fold in self.folds for person in self.parts(fold)["test"]]
 
-    def training_images(self, fold: int | str) -> list[str]:
+    def training_images(self, fold: int | str, selects_on: str = "validation") -> list[str]:
         """Images of a fold's training and validation subjects, and none of its test subject."""
-        parts = self.parts(fold)
+        parts = self.parts(fold, selects_on)
         return [
             pattern.format(scan="scan", subject=subject, platform=platform)
             for subject in parts["train"] + parts["validation"]
@@ -381,6 +387,11 @@ class Plan:
             for target in self.targets
         ]
 
+    def selection(self, method: str) -> str:
+        """End of the name of the manifest that a method learns from."""
+        ends = {subjects: end for end, subjects in SELECTIONS.items()}
+        return ends[self.methods[method].selects_on]
+
     # --- Models
 
     def seeds(self, method: str) -> list[int]:
@@ -393,8 +404,8 @@ class Plan:
         return ALL_TARGETS if self.methods[method].fits == "all" else target
 
     def models(self) -> list[ModelKey]:
-        """Models of all methods, folds, targets and seeds."""
-        return [
+        """Models of all methods, folds, targets and seeds, and those that their fits need."""
+        keys = [
             ModelKey(name, target, fold, seed)
             for name, method in self.methods.items()
             if method.is_model
@@ -402,47 +413,95 @@ class Plan:
             for target in dict.fromkeys(self.model_target(name, t) for t in self.targets)
             for seed in self.seeds(name)
         ]
+        known = dict.fromkeys(keys)
+        for key in keys:  # grows on the way
+            needed = [*self.components(*vars(key).values()), *self.matched(*vars(key).values())]
+            keys += [other for other in needed if other not in known]
+            known |= dict.fromkeys(needed)
+        return keys
 
     def trained_models(self) -> list[ModelKey]:
         """Models trained by gradient descent."""
         return [key for key in self.models() if self.methods[key.method].is_trained]
+
+    def seeds_of(self, keys: list[ModelKey]) -> dict[str, dict[str, list[int]]]:
+        """Seeds of models, by method and target; they are the same in every fold."""
+        found: dict[str, dict[str, dict[int, None]]] = {}
+        for key in keys:
+            found.setdefault(key.method, {}).setdefault(key.target, {})[key.seed] = None
+        return {m: {t: list(s) for t, s in targets.items()} for m, targets in found.items()}
 
     def model_of(self, pattern: str, method: str, target: str, fold: str, seed: str) -> str:
         """A file of the model that predicts `target`."""
         key = {"method": method, "target": self.model_target(method, target)}
         return pattern.format(**key, fold=fold, seed=seed)
 
-    def components(self, method: str, target: str, fold: str, seed: str) -> list[ModelKey]:
+    def components(
+        self, method: str, target: str, fold: int | str, seed: int | str
+    ) -> list[ModelKey]:
         """Models that a model builds on, of the same fold, in the order of the method's file."""
-        keys: list[ModelKey] = []
-        for component in self.methods[method].builds_on:
-            choice = component.target
-            if self.methods[component.method].fits == "all":
-                targets = [ALL_TARGETS]
-            elif choice in ("all", "others"):
-                targets = [t for t in self.targets if choice == "all" or t != target]
-            else:
-                targets = [target if choice == "own" else choice]
-            seeds = self._component_seeds(component.method, component.seed, int(seed))
-            keys += [ModelKey(component.method, t, int(fold), s) for t in targets for s in seeds]
-        return list(dict.fromkeys(keys))
+        return list(
+            dict.fromkeys(
+                ModelKey(name, component_target, int(fold), component_seed)
+                for component in self.methods[method].builds_on
+                for name in component.methods
+                for component_target in self._component_targets(name, component.target, target)
+                for component_seed in self._component_seeds(name, component.seed, int(seed))
+            )
+        )
+
+    def _component_targets(self, method: str, choice: str, target: str) -> list[str]:
+        if self.methods[method].fits == "all":
+            return [ALL_TARGETS]
+        others = [t for t in self.targets if t != target]
+        match choice:
+            case "own":
+                return [target]
+            case "others":
+                return others
+            case "all":
+                return self.targets
+            case "next":
+                place = self.targets.index(target) + 1
+                return (self.targets[place:] + self.targets[:place])[: len(others[:1])]
+        return [choice]
 
     def _component_seeds(self, method: str, choice: int | str, seed: int) -> list[int]:
-        seeds = self.seeds(method)
-        if choice == "others":
-            return [other for other in seeds if other != seed]
-        if choice == "same":
-            return [seed if seed in seeds else 0]
+        if not self.methods[method].is_trained:
+            return [0]
+        wanted = len(self.targets)
+        pool = max(self.config["cross_validation"]["seeds"], wanted)
+        turned = [(seed + number) % pool for number in range(wanted)]
+        match choice:
+            case "same":
+                return turned[:1]
+            case "others":
+                return turned[1:]
+            case "all":
+                return turned
         return [int(choice)]
+
+    def matched(self, method: str, target: str, fold: int | str, seed: int | str) -> list[ModelKey]:
+        """Models that a model is made equal to: of its target, or of all if it predicts all."""
+        match = self.methods[method].matches
+        if match is None:
+            return []
+        seed = int(seed) if int(seed) in self.seeds(match.method) else 0
+        targets = self.targets if target == ALL_TARGETS else [target]
+        of_models = dict.fromkeys(self.model_target(match.method, t) for t in targets)
+        return [ModelKey(match.method, t, int(fold), seed) for t in of_models]
 
     def model_files(self, pattern: str, keys: list[ModelKey]) -> list[str]:
         """Files of models."""
         return [pattern.format(**vars(key)) for key in keys]
 
     def table_rows(self) -> dict[str, dict[str, str]]:
-        """Label and role of the methods, in the order of the tables."""
+        """What tables say of the methods, in their order."""
         shown = {name: self.methods[name] for name in self.config["methods"]}
-        return {name: {"label": m.label, "role": m.role} for name, m in shown.items()}
+        return {
+            name: {"label": m.label, "family": m.family, "role": m.role, "selects_on": m.selects_on}
+            for name, m in shown.items()
+        }
 
     def task(self) -> list[str]:
         """A method that is applied to the source, and the same one on the source without noise."""
@@ -471,14 +530,24 @@ class Plan:
         all_seeds: bool = True,
     ) -> list[str]:
         """Files of the test subjects' predictions, in the order of the tables."""
-        return [
-            pattern.format(method=name, target=target, fold=fold, seed=seed, subject=subject)
+        last = None if all_seeds else 1
+        models = {
+            method: {target: seeds[:last] for target, seeds in of_method.items()}
+            for method, of_method in self.predicted_models(targets).items()
+        }
+        return expand_models(pattern, models, self.test_subjects(folds))
+
+    def predicted_models(self, targets: list[str] | None = None) -> dict[str, dict[str, list[int]]]:
+        """Seeds of the predictions that are compared, by method and target."""
+        return {
+            name: {target: self.seeds(name) for target in targets or self.targets}
             for name in self.config["methods"]
-            for target in targets or self.targets
-            for fold in (self.folds if folds is None else folds)
-            for seed in self.seeds(name)[: None if all_seeds else 1]
-            for subject in self.parts(fold)["test"]
-        ]
+        }
+
+    def test_subjects(self, folds: Iterable[int] | None = None) -> dict[str, list[str]]:
+        """Test subjects of all folds, or of some, by fold."""
+        chosen = self.folds if folds is None else folds
+        return {str(fold): self.parts(fold)["test"] for fold in chosen}
 
     def masks_to_score(self, method: str, subject: str, target: str) -> list[str]:
         """Mask of the measured target, and the mask of a control that is itself a scan."""
