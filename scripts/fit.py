@@ -77,10 +77,10 @@ def main() -> None:
         specification, how["training"] = matched(
             specification,
             how["training"],
-            args.settings["matches"],
+            args.settings,
             [Card.read(folder) for folder in args.matches],
             before,
-            fold.lattice.window,
+            fold,
         )
         torch.manual_seed(seed)
         model = build(specification, device)
@@ -133,10 +133,10 @@ def chosen(candidates: list[Fitted], alternatives: list[list[str]], fold: Fold) 
 def matched(
     specification: Specification,
     training: dict[str, Any] | None,
-    by: str | None,
+    settings: dict[str, Any],
     cards: list[Card],
     before: int,
-    window: int,
+    fold: Fold,
 ) -> tuple[Specification, dict[str, Any] | None]:
     """Specification and training of a model that is made equal to others.
 
@@ -144,32 +144,48 @@ def matched(
     ----------
     specification : Specification
     training : dict or None
-    by : str or None
-        The setting to solve for, or ``steps``; None leaves both as they are.
+    settings : dict
+        ``matches``: the setting to solve for, or ``steps``; None leaves both as they are.
+        ``within``: settings of a method that builds on this one, and whose size counts, or None.
     cards : list of Card
         Of the models to be equal to.
     before : int
         Multiplications with an addition in the trainings of the components.
-    window : int
-        Edge of a patch, source voxels.
+    fold : Fold
     """
-    if by is None:
+    if (by := settings["matches"]) is None:
         return specification, training
     if by == "steps":
         wanted = sum(card.multiply_adds for card in cards) - before
-        own = build(specification).count_multiply_adds(training, window)
+        own = build(specification).count_multiply_adds(training, fold.lattice.window)
         return specification, lengthened(training, wanted / own)
 
     def sized(value: int) -> Specification:
-        settings = {**specification.settings, by: value}
-        return dataclasses.replace(specification, settings=settings)
+        changed = {**specification.settings, by: value}
+        return dataclasses.replace(specification, settings=changed)
 
-    value = setting_for(
-        sum(card.path_parameters for card in cards),
-        lambda value: build(sized(value)).count_path_parameters(),
-        by,
-    )
+    def size(value: int) -> int:
+        own = sized(value)
+        whole = built_on(own, settings["within"], fold.scales) if settings["within"] else own
+        return build(whole).count_path_parameters()
+
+    value = setting_for(sum(card.path_parameters for card in cards), size, by)
     return sized(value), training
+
+
+def built_on(
+    component: Specification, settings: dict[str, Any], scales: dict[str, int]
+) -> Specification:
+    """Specification of a method of all targets that builds on a model like this one for each."""
+    of_all = dataclasses.replace(component.task, scales=scales, target=None)
+    components = {
+        target: dataclasses.replace(
+            component, task=dataclasses.replace(of_all, scales={target: r}, target=target)
+        )
+        for target, r in scales.items()
+    }
+    chosen = {key: settings[key] for key in ("wing", "plugin", "settings")}
+    return Specification(**chosen, task=of_all, components=components)
 
 
 def task_of(fold: Fold, target: str, seed: int, components: list[Card]) -> Task:

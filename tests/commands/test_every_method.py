@@ -110,7 +110,7 @@ def fit(command, models, tmp_path_factory):
             for find in (PLAN.components, PLAN.matched)
         )
         method = PLAN.methods[key.method]
-        settings = {**method.fit_settings, "training": shortened(method.training)}
+        settings = {**PLAN.fit_settings(key.method), "training": shortened(method.training)}
         folder = tmp_path_factory.mktemp(key.method) / "model"
         options = {
             "method": key.method,

@@ -51,7 +51,7 @@ def fit(command, fold, tmp_path):
     ):
         folder = tmp_path / f"models/{method}-{target}-{seed}"
         given = {"wing": wing, "plugin": plugin, "settings": {}, "alternatives": []}
-        given |= {"training": None, "solve": None, "matches": by}
+        given |= {"training": None, "solve": None, "matches": by, "within": None}
         options = {
             "method": method,
             "settings": json.dumps(given | settings),
@@ -210,3 +210,26 @@ def test_the_better_of_two_alternatives_is_built_on(fit):
         # What was trained to be left out was trained all the same.
         both = sum(Card.read(f).multiply_adds for f in (good, bad))
         assert card.multiply_adds > both
+
+
+def test_a_component_is_as_wide_as_the_network_of_all_targets_needs(fit):
+    singles = [fit("espcn", "espcn", target=t, training=TRAINING) for t in SCALES]
+    msps = [
+        fit("msp", "multi_stage", target=t, components=c, settings=MSP, training=TRAINING)
+        for t, c in zip(SCALES, (singles, singles[::-1]), strict=True)
+    ]
+    stitch = {"wing": "networks", "plugin": "cross_stitch", "settings": {"own": 0.9}}
+    wide = [
+        fit("wide", "espcn", t, matches=msps, by="width", within=stitch, training=TRAINING)
+        for t in SCALES
+    ]
+    whole = fit(
+        *("stitched", "cross_stitch", "all"),
+        components=wide,
+        settings={"own": 0.9},
+        training=TRAINING,
+    )
+    wanted = sum(Card.read(folder).path_parameters for folder in msps)
+    assert Card.read(whole).path_parameters == pytest.approx(wanted, rel=0.02)
+    widths = {Card.read(folder).specification.settings["width"] for folder in wide}
+    assert len(widths) == 1

@@ -168,6 +168,13 @@ NETWORK = {**PLAIN, "network": {"name": "espcn"}}
             {"like": "espcn", "matches": {"method": "m", "by": "steps"}},
             "matches: m needs m; break the circle",
         ),
+        (
+            {
+                "like": "espcn",
+                "matches": {"method": "msp_espcn", "by": "width", "within": "mtl_nddr"},
+            },
+            "within: mtl_nddr must fit all, and build on m for all targets",
+        ),
         ({"like": "espcn", "selects_on": "test"}, "selects_on: test shows a method its test sub"),
         (
             {**NETWORK, "builds_on": [{"method": "espcn", "target": "own", "seed": "x"}]},

@@ -93,6 +93,15 @@ def test_what_is_made_equal_waits_for_the_other():
     assert made.components("espcn_long", "prisma_st", 0, 0) == []
 
 
+def test_a_component_sized_for_another_method_waits_for_the_models_of_all_targets():
+    made = plan(methods=["mtl_cross_stitch_matched"])
+    assert made.matched("espcn_stitched", "prisma_st", 0, 0) == [
+        ModelKey("msp_espcn", target, 0, 0) for target in TARGETS
+    ]
+    assert made.fit_settings("espcn_stitched")["within"]["plugin"] == "cross_stitch"
+    assert made.version("fit", "espcn_stitched") != made.version("fit", "espcn")
+
+
 def test_alternatives_are_all_fitted():
     made = plan(methods=["msp_best"])
     keys = made.components("msp_best", "prisma_st", 0, 0)

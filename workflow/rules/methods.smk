@@ -33,7 +33,7 @@ rule fit:
         gpu=lambda w: int(METHODS[w.method].is_trained),
     params:
         version=lambda w: PLAN.version("fit", w.method),
-        settings=lambda w: as_json(METHODS[w.method].fit_settings),
+        settings=lambda w: as_json(PLAN.fit_settings(w.method)),
         components=lambda w: PLAN.model_files(
             P.model, PLAN.components(w.method, w.target, w.fold, w.seed)
         ),

@@ -54,10 +54,13 @@ class Match:
     by : str
         Setting of the network that is solved for, so that both have as many parameters on the path
         to their predictions; or ``steps``, so that both trainings compute as much.
+    within : str or None
+        A method of all targets that builds on this one, and whose parameters are counted instead.
     """
 
     method: str
     by: str
+    within: str | None = None
 
 
 @dataclass(frozen=True)
@@ -230,6 +233,8 @@ def read_methods(config: Settings, root: Path) -> dict[str, Method]:
         if reason and methods[name].reads != "denoised":
             raise InputError(f"configuration: methods: '{name}' {reason}; leave it out")
         waiting += methods[name].needs
+        if (match := methods[name].matches) and match.within:
+            waiting.append(match.within)
     for name in config["overrides"]:
         if name not in methods:
             raise InputError(
@@ -442,6 +447,14 @@ def _check_match(method: Method, methods: dict[str, Method]) -> None:
         raise InputError(f"{where}: no setting '{by}' to solve for{suggest(by, choices)}")
     if method.name in _all_needs(other, methods):
         raise InputError(f"{where}: {other.name} needs {method.name}; break the circle")
+    if (within := method.matches.within) is None:
+        return
+    own = [component.target for component in methods[within].builds_on]
+    if methods[within].needs != [method.name] or own != ["all"] or methods[within].fits != "all":
+        raise InputError(
+            f"{where}: within: {within} must fit all, and build on {method.name} for all targets "
+            "and on nothing else"
+        )
 
 
 def _all_needs(method: Method, methods: dict[str, Method]) -> set[str]:

@@ -126,7 +126,9 @@ class Plan:
 
     def version(self, command: str, method: str | None = None) -> str:
         """Hash of the code of a command and of the plug-ins in a method's model."""
-        modules = modules_of(self.methods[method], self.methods) if method else ()
+        match = self.methods[method].matches if method else None
+        whole = match.within if match and match.within else method
+        modules = modules_of(self.methods[whole], self.methods) if whole else ()
         return code_version(self.root / "scripts", command, modules)
 
     # --- Scans
@@ -481,13 +483,19 @@ class Plan:
                 return turned
         return [int(choice)]
 
+    def fit_settings(self, method: str) -> Settings:
+        """Settings that determine a method's models."""
+        match = self.methods[method].matches
+        within = self.methods[match.within].fit_settings if match and match.within else None
+        return {**self.methods[method].fit_settings, "within": within}
+
     def matched(self, method: str, target: str, fold: int | str, seed: int | str) -> list[ModelKey]:
         """Models that a model is made equal to: of its target, or of all if it predicts all."""
         match = self.methods[method].matches
         if match is None:
             return []
         seed = int(seed) if int(seed) in self.seeds(match.method) else 0
-        targets = self.targets if target == ALL_TARGETS else [target]
+        targets = self.targets if target == ALL_TARGETS or match.within else [target]
         of_models = dict.fromkeys(self.model_target(match.method, t) for t in targets)
         return [ModelKey(match.method, t, int(fold), seed) for t in of_models]
 
