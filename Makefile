@@ -1,6 +1,7 @@
 # make results   set up if needed, then the embedded run: tables and figures
 # make test      set up if needed, then the tests; make test-slow runs the slow ones
 # make effects   how much of each scanner effect of the phantom a linear map undoes; half an hour
+# make tune METHOD="espcn msp_espcn"   try other settings of methods on the tuning cohort
 # make clean     remove all results except downloads
 # make lock      resolve envs/requirements.in into new exact pins
 
@@ -12,7 +13,7 @@ ifneq ($(shell test -w "$$HOME" && echo yes),yes)
 export XDG_CACHE_HOME ?= $(CURDIR)/.cache
 endif
 
-.PHONY: results report effects test test-slow test-all lint format lock setup clean
+.PHONY: results report effects tune test test-slow test-all lint format lock setup clean
 
 setup: .venv/installed
 
@@ -35,6 +36,9 @@ report: results
 
 effects: setup
 	@$(BIN)/snakemake --snakefile workflow/effects.smk --cores $(CORES)
+
+tune: setup
+	@$(BIN)/snakemake --configfile config/tuning.yaml --cores $(CORES) $(METHOD:%=results/tuning/tuning/%.json)
 
 test: .venv/installed-for-tests
 	@$(BIN)/python -m pytest -n $(CORES) --dist loadfile -m "not slow"

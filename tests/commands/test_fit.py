@@ -233,3 +233,20 @@ def test_a_component_is_as_wide_as_the_network_of_all_targets_needs(fit):
     assert Card.read(whole).path_parameters == pytest.approx(wanted, rel=0.02)
     widths = {Card.read(folder).specification.settings["width"] for folder in wide}
     assert len(widths) == 1
+
+
+def test_six_settings_are_tried_and_the_best_is_trained_for_twice_the_steps(
+    command, fold, tmp_path
+):
+    settings = {"wing": "networks", "plugin": "espcn", "settings": {}, "training": TRAINING}
+    settings |= {"solve": None, "matches": None, "within": None, "alternatives": []}
+    options = {"method": "espcn", "settings": json.dumps(settings), "manifest": fold}
+    options |= {"target": "a", "output": tmp_path / "tuning.json"}
+    assert command("tune", options) == (0, "")
+    found = read_json(tmp_path / "tuning.json")
+    tried = [(row["rate"], row["weight_decay"]) for row in found["tried"]]
+    assert tried == [(rate, decay) for rate in (0.333, 1, 3) for decay in (0, 0.1)]
+    errors = [row["validation_mse"] for row in found["tried"]]
+    assert len(set(errors)) == 6
+    assert "step 8/8" in command.said
+    assert f"twice the steps: {found['doubling']:+.1%}" in command.said

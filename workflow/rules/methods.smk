@@ -53,6 +53,49 @@ rule fit:
         " --output {params.folder:q} 2>&1 | tee {log:q}"
 
 
+# Nothing asks for it but `make tune`, on the tuning cohort.
+rule tune:
+    input:
+        manifest=P.manifest.format(fold=0, selection=""),
+        components=lambda w: PLAN.model_files(
+            P.weights, PLAN.components(w.method, PLAN.first_target(w.method), 0, 0)
+        ),
+        matches=lambda w: PLAN.model_files(
+            P.card, PLAN.matched(w.method, PLAN.first_target(w.method), 0, 0)
+        ),
+    output:
+        P.tuning,
+    log:
+        P.log("tune", P.tuning),
+    benchmark:
+        P.benchmark("tune", P.tuning)
+    wildcard_constraints:
+        method=one_of(name for name, method in METHODS.items() if method.is_trained),
+    conda:
+        "../../envs/environment.yaml"
+    resources:
+        gpu=1,
+    params:
+        version=lambda w: PLAN.version("tune", w.method),
+        settings=lambda w: as_json(PLAN.fit_settings(w.method)),
+        target=lambda w: PLAN.first_target(w.method),
+        components=lambda w: PLAN.model_files(
+            P.model, PLAN.components(w.method, PLAN.first_target(w.method), 0, 0)
+        ),
+        matches=lambda w: PLAN.model_files(
+            P.model, PLAN.matched(w.method, PLAN.first_target(w.method), 0, 0)
+        ),
+        precision=config["precision"],
+    message:
+        "Tune {wildcards.method}"
+    shell:
+        "python -m tune --method {wildcards.method} --settings {params.settings:q}"
+        " --manifest {input.manifest:q} --target {params.target}"
+        " --components {params.components} --matches {params.matches}"
+        " --precision {params.precision} --gpus {resources.gpu}"
+        " --output {output:q} 2>&1 | tee {log:q}"
+
+
 rule predict:
     input:
         weights=lambda w: PLAN.model_of(P.weights, w.method, w.target, w.fold, w.seed),

@@ -55,8 +55,9 @@ def train(
         On the same device as the data; changed in place.
     training, validation : PatchData
     settings : dict
-        ``batch_size``, ``validate_every`` (steps) and ``phases``: a list of ``steps``,
-        ``learning_rate`` and, if wanted, ``warm_up`` (steps) and ``frozen`` (names of sub-modules).
+        ``batch_size``, ``validate_every`` (steps), ``weight_decay`` (0 if left out) and
+        ``phases``: a list of ``steps``, ``learning_rate`` and, if wanted, ``warm_up`` (steps) and
+        ``frozen`` (names of sub-modules).
     seed : int
         Seed of the order of patches.
     precision : torch.dtype
@@ -78,9 +79,10 @@ def train(
     for number, phase in enumerate(phases, start=1):
         network.load_state_dict(weights)
         freeze(network, phase.get("frozen", []))
-        adam = torch.optim.Adam(
+        adam = torch.optim.AdamW(
             [p for p in network.parameters() if p.requires_grad],
             lr=phase["learning_rate"],
+            weight_decay=settings.get("weight_decay", 0.0),
             fused=True,
         )
         rates = schedule(adam, phase["steps"], phase.get("warm_up", 0))

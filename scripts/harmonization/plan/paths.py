@@ -87,6 +87,7 @@ class RunPaths:
         self.weights = f"{self.model}/weights.safetensors"
         self.card = f"{self.model}/card.json"
         self.history = f"{self.model}/history.csv"
+        self.tuning = f"{results}/tuning/{{method}}.json"
         self.fit_benchmark = self.benchmark("fit", self.model)
 
         predicted = "{method}/fold-{fold}_seed-{seed}/sub-{subject}_platform-{target}"

@@ -405,6 +405,10 @@ class Plan:
         """Target in the name of the model that predicts `target`."""
         return ALL_TARGETS if self.methods[method].fits == "all" else target
 
+    def first_target(self, method: str) -> str:
+        """The first target that a model of a method has, on which the method is tuned."""
+        return self.model_target(method, self.targets[0])
+
     def models(self) -> list[ModelKey]:
         """Models of all methods, folds, targets and seeds, and those that their fits need."""
         keys = [

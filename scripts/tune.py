@@ -1,0 +1,82 @@
+"""Try six settings of a method's training on the validation subject of one fold.
+
+Every method gets the same six: its learning rates times 1/3, 1 and 3, each with and without decay
+of the weights. The best of them is then trained for twice the steps.
+"""
+
+import argparse
+import dataclasses
+import functools
+import itertools
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+from harmonization.files import run_command, write_json
+from harmonization.learning.devices import choose_device
+from harmonization.learning.fitting import Fit, fit_model
+from harmonization.learning.sizing import lengthened
+from harmonization.seeds import seed_of
+
+RATES = (1 / 3, 1.0, 3.0)
+DECAYS = (0.0, 0.1)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--method", required=True, help="name")
+    parser.add_argument("--settings", type=json.loads, required=True, help="of the method")
+    parser.add_argument("--manifest", type=Path, required=True, help="of the tuning cohort")
+    parser.add_argument("--target", required=True, help="a platform, or 'all'")
+    parser.add_argument("--components", type=Path, nargs="*", default=[], help="fitted models")
+    parser.add_argument(
+        "--matches", type=Path, nargs="*", default=[], help="fitted models to be equal to"
+    )
+    parser.add_argument("--precision", choices=["float32", "bfloat16"], default="float32")
+    parser.add_argument("--gpus", type=int, default=0, help="0 computes on the CPU")
+    parser.add_argument("--output", type=Path, required=True, help="what was tried")
+    args = parser.parse_args()
+
+    device = choose_device(args.gpus)
+    # The same random numbers for all, so that they differ in their settings alone.
+    seed = seed_of(args.method, args.target, 0, 0)
+    common = (args.method, args.target, 0, 0, seed)
+    wanted = Fit(*common, args.settings, args.components, args.matches, args.precision)
+
+    def error_of(training: dict[str, Any], label: str) -> float:
+        changed = dataclasses.replace(wanted, settings={**args.settings, "training": training})
+        report = functools.partial(print, f"{args.method} {args.target} {label}:", flush=True)
+        _, card, _ = fit_model(changed, args.manifest, device, report)
+        return card.outcome["validation_mse"]
+
+    started = time.process_time()
+    tried = []
+    for rate, decay in itertools.product(RATES, DECAYS):
+        error = error_of(varied(args.settings["training"], rate, decay), f"{rate:.2g} {decay:.2g}")
+        tried.append({"rate": round(rate, 3), "weight_decay": decay, "validation_mse": error})
+    best = min(tried, key=lambda row: row["validation_mse"])
+    chosen = varied(args.settings["training"], best["rate"], best["weight_decay"])
+    doubled = error_of(lengthened(chosen, 2), "twice the steps")
+    outcome = {
+        "target": args.target,
+        "tried": tried,
+        "doubling": doubled / best["validation_mse"] - 1,
+        "cpu_seconds": round(time.process_time() - started),
+    }
+    write_json(args.output, outcome)
+    for row in tried:
+        print("{rate:5.2f} x rate, decay {weight_decay}: {validation_mse:.4f}".format(**row))
+    print(f"twice the steps: {outcome['doubling']:+.1%}")
+
+
+def varied(training: dict[str, Any], rate: float, decay: float) -> dict[str, Any]:
+    """A training with all learning rates times `rate`, and with this decay of the weights."""
+    phases = [
+        {**phase, "learning_rate": rate * phase["learning_rate"]} for phase in training["phases"]
+    ]
+    return {**training, "phases": phases, "weight_decay": decay}
+
+
+if __name__ == "__main__":
+    run_command(main)
