@@ -179,7 +179,13 @@ def test_a_training_beats_its_own_start(fit, fold, method):
     assert Card.read(folder).outcome["best_step"] > 0
 
 
-@pytest.mark.parametrize("method", HONEST)
+def slow_if_ablation(names):
+    """Ablations vary what rivals have passed already, so that their second fits can wait."""
+    slow = {name for name in names if PLAN.methods[name].role == "ablation"}
+    return [pytest.param(n, marks=pytest.mark.slow) if n in slow else n for n in names]
+
+
+@pytest.mark.parametrize("method", slow_if_ablation(HONEST))
 def test_the_same_bytes_come_again_whoever_the_test_subject_is(fit, fold, blind_fold, method):
     """Two facts in one: a fit repeats, and nothing of the test subject reaches it."""
     assert_blind(fit, fold, blind_fold, method)
