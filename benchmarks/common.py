@@ -24,7 +24,7 @@ from harmonization.learning.network import Network, Task
 from harmonization.learning.patches import Cores, PatchData
 from harmonization.learning.training import freeze, training_loss
 from harmonization.plan.configuration import merge
-from harmonization.plan.methods import method_files
+from harmonization.plan.methods import method_files, read_methods
 from harmonization.plan.plan import ModelKey, Plan
 
 CHANNELS = 28
@@ -38,13 +38,19 @@ SHORTEST_ROUND = 0.1  # seconds
 
 
 def plan_of_all_methods() -> Plan:
-    """Plan of the embedded run with every method of `config/methods`."""
+    """Plan of the embedded run with every method of `config/methods` but ablations.
+
+    An ablation varies a method, and costs about what that costs.
+    """
     embedded = yaml.safe_load((ROOT / "config/config.yaml").read_text())
-    everything = {
-        "methods": sorted(method_files(ROOT / "config/methods")),
-        "cross_validation": {"seeds": 2},  # an ensemble may build on other seeds
-    }
-    return Plan(merge(embedded, everything), ROOT)
+    names = sorted(method_files(ROOT / "config/methods"))
+    methods = read_methods(merge(embedded, {"methods": names}), ROOT)
+    chosen = [
+        name
+        for name in names
+        if methods[name].role != "ablation" and methods[name].selects_on != "test"
+    ]
+    return Plan(merge(embedded, {"methods": chosen}), ROOT)
 
 
 @dataclass(frozen=True)

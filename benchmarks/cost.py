@@ -66,7 +66,10 @@ def print_costs(plan: Plan, device: str, precision: torch.dtype, seconds: float)
     for key in plan.trained_models():
         models[key.method].append(key)
     total = 0.0
+    depends = [name for name in models if depends_on_fits(plan, name)]
     for method, keys in models.items():
+        if method in depends:
+            continue
         phases = plan.methods[method].training["phases"]
         # Models of one target cost the same whatever their fold and seed.
         by_target = {key.target: key for key in keys}
@@ -81,6 +84,15 @@ def print_costs(plan: Plan, device: str, precision: torch.dtype, seconds: float)
         each = sum(phase["steps"] for phase in phases)
         print_row(method, len(keys), each, f"{hours * 3.6e6 / steps_of_all:.1f}", f"{hours:.1f}")
     print_row("all", "", "", "", f"{total:.1f}")
+    if depends:
+        print("Not in this table, as their size or length follows from fitted models:")
+        print(", ".join(depends))
+
+
+def depends_on_fits(plan: Plan, method: str) -> bool:
+    """Whether fitted models decide what a method's training costs."""
+    found = plan.methods[method]
+    return found.matches is not None or any(c.alternatives for c in found.builds_on)
 
 
 def seconds_of_step(
