@@ -73,7 +73,7 @@ def test_numbers_of_parameters(network, published):
     assert count_parameters(network) == published
 
 
-def specification_of(method: Method, target: str | None, channels: int = 4) -> Specification:
+def specification_of(method: Method, target: str | None, channels: int = 6) -> Specification:
     """Specification of a method's model, components included, as `fit` writes it."""
     components, read = {}, set(SCALES) if target is None else {target}
     for component in method.builds_on:
@@ -94,18 +94,18 @@ def test_every_network_maps_a_window_to_its_core(name, target):
     model = build(specification_of(method, None if method.fits == "all" else target))
     assert isinstance(model.network, Network)
     with torch.no_grad():
-        predictions = model.network(torch.randn(3, 4, 11, 11, 11))
+        predictions = model.network(torch.randn(3, 6, 11, 11, 11))
     assert list(predictions) == (list(SCALES) if method.fits == "all" else [target])
     for platform, prediction in predictions.items():
         edge = 7 * SCALES[platform]
-        assert prediction.shape == (3, 4, edge, edge, edge)
+        assert prediction.shape == (3, 6, edge, edge, edge)
 
 
 @pytest.mark.parametrize("name", NETWORKS)
 @pytest.mark.parametrize("target", SCALES)
 def test_one_target_alone_is_predicted_as_among_all(name, target):
     method = NETWORKS[name]
-    x = torch.randn(3, 4, 11, 11, 11)
+    x = torch.randn(3, 6, 11, 11, 11)
     outputs = []
     for predict in (lambda network: network.predict(x, target), lambda network: network(x)[target]):
         torch.manual_seed(0)
