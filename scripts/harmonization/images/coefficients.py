@@ -48,16 +48,17 @@ def normalise(image: np.ndarray, statistics: Statistics) -> np.ndarray:
     One scale keeps the coefficients in proportion: an error of normalised images is the error of
     raw images divided by a constant, so that networks train on the measure that scores them.
     """
-    mean, scale = _mean_and_scale(statistics)
+    mean, scale = mean_and_scale(statistics)
     return (image - mean) / scale
 
 
 def denormalise(image: np.ndarray, statistics: Statistics) -> np.ndarray:
     """Undo `normalise`."""
-    mean, scale = _mean_and_scale(statistics)
+    mean, scale = mean_and_scale(statistics)
     return image * scale + mean
 
 
-def _mean_and_scale(statistics: Statistics) -> tuple[np.ndarray, np.float32]:
+def mean_and_scale(statistics: Statistics) -> tuple[np.ndarray, np.float32]:
+    """Mean of every coefficient, (c,), and the one scale, of `normalise`."""
     mean, std = (np.array(statistics[k]) for k in ("mean", "std"))
     return mean.astype(np.float32), np.float32(np.sqrt((std**2).mean()))

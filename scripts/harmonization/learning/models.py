@@ -253,9 +253,10 @@ class NetworkModel(Model):
         self.network.initialise_from({name: model.network for name, model in components.items()})
 
     def fit(self, fold: Fold, settings: FitSettings) -> Outcome:
+        targets, units = list(self.task.scales), fold.normalisation
+        self.network.know_units(units[fold.source], {t: units[t] for t in targets})
         if settings.training is None and settings.solve is None:
             return Outcome()
-        targets = list(self.task.scales)
         training, validation = (
             read_part(fold, part, targets, self.device) for part in ("train", "validation")
         )

@@ -12,6 +12,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from harmonization.files import InputError
+from harmonization.images.coefficients import Statistics
 from harmonization.learning.lattice import BORDER
 from harmonization.learning.layers import Upscale, crop
 from harmonization.learning.patches import PatchData
@@ -91,6 +92,19 @@ class Network(nn.Module, ABC):
             if self.components[name] not in parts:
                 raise InputError(f"builds_on: {type(self).__name__} builds on no model like {name}")
             self.components[name].load_state_dict(fitted.state_dict())
+
+    def know_units(self, source: Statistics, targets: dict[str, Statistics]) -> None:
+        """Learn how images are normalised, before the fit; by default, a network need not know.
+
+        What a network keeps of it belongs in its buffers, which are saved with its weights.
+
+        Parameters
+        ----------
+        source : dict
+            Mean and standard deviation of every coefficient of the source, raw.
+        targets : dict of dict
+            The same of every target in `Task.scales`.
+        """
 
     def solve(
         self,
