@@ -3,6 +3,8 @@
 from torch import Tensor, nn
 from torch.nn import functional
 
+from harmonization.files import InputError
+from harmonization.images.coefficients import order_of
 from harmonization.learning.lattice import BORDER
 
 ACTIVATIONS = (nn.ReLU, nn.GELU)
@@ -36,6 +38,23 @@ def upsample(x: Tensor, r: int) -> Tensor:
         return crop(x, BORDER)
     fine = functional.interpolate(x, scale_factor=r, mode="trilinear", align_corners=False)
     return crop(fine, BORDER * r)
+
+
+def sizes_of_orders(channels: int) -> list[int]:
+    """Number of coefficients of each even order: 28 `channels` are [1, 5, 9, 13].
+
+    Raises
+    ------
+    InputError
+        If no basis of even orders has so many coefficients.
+    """
+    order = order_of(channels)
+    if order % 2 or (order + 1) * (order + 2) // 2 != channels:
+        raise InputError(
+            f"network: channels: {channels} are no coefficients of all even orders up to some l, "
+            "which are 1, 6, 15, 28, ...; give images of such a basis"
+        )
+    return [2 * n + 1 for n in range(0, order + 1, 2)]
 
 
 class Upscale(nn.Module):
