@@ -75,12 +75,16 @@ class Case:
 
 
 def network_cases(plan: Plan) -> list[Case]:
-    """Every network that is fitted, with one target of each resolution."""
+    """Every network that is fitted, with one target of each resolution.
+
+    A method with a weighting of the losses is left out, as its network is that of another.
+    """
     target_of_scale = {plan.scales[target]: target for target in reversed(plan.targets)}
     return [
         Case(f"{name}, r={r}", ModelKey(name, plan.model_target(name, target), 0, 0), target)
         for name, method in plan.methods.items()
         if method.wing == "networks" and (method.is_trained or method.solve is not None)
+        if "weighting" not in (method.training or {})
         for r, target in sorted(target_of_scale.items())
     ]
 

@@ -29,6 +29,9 @@ ROOT = Path(__file__).parent.parent
 # All runs of the tests share what numba compiled.
 os.environ.setdefault("NUMBA_CACHE_DIR", str(ROOT / ".cache/numba"))
 EMBEDDED = yaml.safe_load((ROOT / "config/config.yaml").read_text())
+# What the command `fit` is told of a method that has nothing special.
+FIT_SETTINGS = {"wing": "networks", "settings": {}, "alternatives": []}
+FIT_SETTINGS |= dict.fromkeys(("training", "solve", "matches", "within"))
 # A run over the tiny run's scans as a data set of one's own.
 OWN = {
     "run": "own",

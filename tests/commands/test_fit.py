@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from conftest import write_fold
+from conftest import FIT_SETTINGS, write_fold
 from safetensors.torch import load_file
 
 from harmonization.files import read_json
@@ -50,8 +50,7 @@ def fit(command, fold, tmp_path):
         **settings,
     ):
         folder = tmp_path / f"models/{method}-{target}-{seed}"
-        given = {"wing": wing, "plugin": plugin, "settings": {}, "alternatives": []}
-        given |= {"training": None, "solve": None, "matches": by, "within": None}
+        given = FIT_SETTINGS | {"wing": wing, "plugin": plugin, "matches": by}
         options = {
             "method": method,
             "settings": json.dumps(given | settings),
@@ -80,6 +79,18 @@ def test_a_network_is_trained(fit):
     assert card.specification.task.scales == {"a": 1}
     assert {"best_step", "validation_mse", "dead_units", "precision"} <= set(card.outcome)
     assert pd.read_csv(folder / "history.csv")["step"].tolist() == [0, 2, 4]
+
+
+def test_learned_weights_of_losses_are_in_the_card_and_not_in_the_model(fit):
+    plain = fit("plain", "hard_sharing", target="all", training=TRAINING)
+    training = TRAINING | {"weighting": "uncertainty"}
+    folder = fit("weighted", "hard_sharing", target="all", training=training)
+    card = Card.read(folder)
+    assert card.settings["training"]["weighting"] == "uncertainty"
+    assert card.outcome["weights"].keys() == SCALES.keys()
+    assert card.parameters == Card.read(plain).parameters
+    values, plain_values = (load_file(f / "weights.safetensors") for f in (folder, plain))
+    assert values.keys() == plain_values.keys()
 
 
 def test_a_closed_form_is_solved_and_has_an_empty_history(fit):
@@ -238,8 +249,7 @@ def test_a_component_is_as_wide_as_the_network_of_all_targets_needs(fit):
 def test_six_settings_are_tried_and_the_best_is_trained_for_twice_the_steps(
     command, fold, tmp_path
 ):
-    settings = {"wing": "networks", "plugin": "espcn", "settings": {}, "training": TRAINING}
-    settings |= {"solve": None, "matches": None, "within": None, "alternatives": []}
+    settings = FIT_SETTINGS | {"plugin": "espcn", "training": TRAINING}
     options = {"method": "espcn", "settings": json.dumps(settings), "manifest": fold}
     options |= {"target": "a", "output": tmp_path / "tuning.json"}
     assert command("tune", options) == (0, "")

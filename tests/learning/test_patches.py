@@ -143,7 +143,7 @@ def test_excess_is_the_distance_from_the_mean_without_the_noise_of_the_draws(see
     found = {(score.region, score.metric): score.value for score in scores}
     for region in ("brain", "white_matter", "lesion"):
         for metric in ("excess", "excess_l0", "excess_l2"):
-            assert found[region, metric] == pytest.approx(bias**2, abs=0.15)
+            assert found[region, metric] == pytest.approx(bias**2, abs=0.3)  # five deviations
     assert found["lesion", "voxels"] == found["brain", "voxels"] / 2 == 14**3
     of_orders = found["brain", "patch_mse_l0"] / 6 + found["brain", "patch_mse_l2"] * 5 / 6
     assert found["brain", "patch_mse"] == pytest.approx(of_orders)

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
-from conftest import write_fold
+from conftest import FIT_SETTINGS, write_fold
 
 from harmonization.images.coefficients import denormalise, normalise, rish
 from harmonization.learning.layers import count_parameters, upsample
@@ -123,10 +123,10 @@ def fitted(command, fold, steps=60):
         "validate_every": steps,
         "phases": [{"steps": steps, "learning_rate": 0.03, "warm_up": 5}],
     }
-    settings = {"wing": "networks", "plugin": "cnn_rish", "settings": {"width": 8}}
+    settings = {"plugin": "cnn_rish", "settings": {"width": 8}, "training": training}
     options = {
         "method": "cnn_rish",
-        "settings": json.dumps(settings | {"training": training, "solve": None}),
+        "settings": json.dumps(FIT_SETTINGS | settings),
         "manifest": fold,
         "target": "t",
         "fold": 0,

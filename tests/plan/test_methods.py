@@ -84,6 +84,13 @@ def test_modules_are_those_of_the_method_and_its_components():
     assert modules_of(methods["truth"], methods) == []
 
 
+def test_a_weighting_belongs_to_the_training():
+    methods = read(ROOT, "mtl_hard", "mtl_hard_upgrad")
+    base, weighted = methods["mtl_hard"], methods["mtl_hard_upgrad"]
+    assert "weighting" not in base.training
+    assert weighted.fit_settings["training"] == {**base.training, "weighting": "upgrad"}
+
+
 PLAIN = {"label": "L", "citation": "C"}
 NETWORK = {**PLAIN, "network": {"name": "espcn"}}
 
@@ -181,6 +188,11 @@ NETWORK = {**PLAIN, "network": {"name": "espcn"}}
             "'x' is not one of",
         ),
         ({**NETWORK, "training": {"full": {}}}, "is a required property"),
+        ({"like": "mtl_hard", "weighting": "equal"}, "weighting: 'equal' is not one of"),
+        ({**NETWORK, "fits": "all", "weighting": "sum"}, "m: weighting: there is no training"),
+        ({**PLAIN, "scan": "truth", "weighting": "sum"}, "m: weighting: there is no training"),
+        ({"like": "ridge", "fits": "all", "weighting": "sum"}, "weighting: there is no training"),
+        ({"like": "espcn", "weighting": "upgrad"}, "weighting: a model of one target has nothing"),
     ],
 )
 def test_a_mistake_is_refused_with_its_key_and_what_was_meant(root, settings, message):

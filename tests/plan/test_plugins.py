@@ -120,7 +120,7 @@ def test_the_source_and_python_agree_on_the_settings(wing, name):
     methods = read_methods(EMBEDDED | {"methods": [m.name for m in METHODS.values()]}, ROOT)
     method = next(m for m in methods.values() if (m.wing, m.plugin) == (wing, name))
     if not method.builds_on:
-        task = Task(4, {"t": 1}, None if method.fits == "all" else "t", 0)
+        task = Task(6, {"t": 1}, None if method.fits == "all" else "t", 0)
         model = build(Specification(wing, name, method.settings, task))
         plugin_class = type(model.network if wing == "networks" else model)
         parameters = inspect.signature(plugin_class).parameters.values()

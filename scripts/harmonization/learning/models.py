@@ -278,6 +278,7 @@ class NetworkModel(Model):
                 "best_step": result.best.step,
                 "validation_mse": result.best.validation_mse,
                 "dead_units": dead_units(self.network, validation),
+                **result.weighting,
                 **self.network.report(validation),
             },
             result.history,

@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -13,6 +13,7 @@ from harmonization.files import InputError
 from harmonization.learning.layers import ACTIVATIONS, copy_state
 from harmonization.learning.network import Network
 from harmonization.learning.patches import Cores, PatchData, patch_mse
+from harmonization.learning.weighting import WEIGHTINGS, Losses, Weighting
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ class Training:
 
     history: list[Progress]
     best: Progress
+    weighting: dict[str, Any] = field(default_factory=dict)  # what the weighting reports
 
 
 def train(
@@ -45,9 +47,9 @@ def train(
 ) -> Training:
     """Train with Adam, a warm-up and a cosine decay in each phase; keep the best on validation.
 
-    The loss is the mean patch MSE over the batch, summed over the predictions, plus the network's
-    weighted auxiliary losses. The weights before the first step compete too, and each phase starts
-    from the best so far.
+    The losses are the mean patch MSE of each prediction over the batch, and the network's weighted
+    auxiliary losses; the weighting makes one gradient of them. The weights before the first step
+    compete too, and each phase starts from the best so far; the weighting goes on as it was.
 
     Parameters
     ----------
@@ -55,9 +57,10 @@ def train(
         On the same device as the data; changed in place.
     training, validation : PatchData
     settings : dict
-        ``batch_size``, ``validate_every`` (steps), ``weight_decay`` (0 if left out) and
-        ``phases``: a list of ``steps``, ``learning_rate`` and, if wanted, ``warm_up`` (steps) and
-        ``frozen`` (names of sub-modules).
+        ``batch_size``, ``validate_every`` (steps), ``weight_decay`` (0 if left out),
+        ``weighting`` (one of `WEIGHTINGS`, ``sum`` if left out) and ``phases``: a list of
+        ``steps``, ``learning_rate`` and, if wanted, ``warm_up`` (steps) and ``frozen`` (names of
+        sub-modules).
     seed : int
         Seed of the order of patches.
     precision : torch.dtype
@@ -75,12 +78,14 @@ def train(
     total = sum(phase["steps"] for phase in phases)
     best = Progress(0, 0, 0.0, math.nan, validate(network, validation, precision))
     history, weights = [best], copy_state(network)
+    kind = WEIGHTINGS[settings.get("weighting", "sum")]
+    weighting = kind(list(network.task.scales), training.source.device)
     started, step = time.monotonic(), 0
     for number, phase in enumerate(phases, start=1):
         network.load_state_dict(weights)
         freeze(network, phase.get("frozen", []))
         adam = torch.optim.AdamW(
-            [p for p in network.parameters() if p.requires_grad],
+            [{"params": learning(network)}, *weighting.groups(phase["learning_rate"])],
             lr=phase["learning_rate"],
             weight_decay=settings.get("weight_decay", 0.0),
             fused=True,
@@ -90,7 +95,9 @@ def train(
         for step_of_phase in range(1, phase["steps"] + 1):
             step += 1
             chosen = next(order)
-            errors.append(training_step(network, training, chosen, adam, step, precision))
+            errors.append(
+                training_step(network, training, chosen, adam, weighting, step, precision)
+            )
             rate = rates.get_last_lr()[0]
             rates.step()
             if step_of_phase % settings["validate_every"] and step_of_phase != phase["steps"]:
@@ -111,7 +118,7 @@ def train(
             )
     network.load_state_dict(weights)
     network.eval()
-    return Training(history, best)
+    return Training(history, best, weighting.report())
 
 
 def schedule(
@@ -136,11 +143,13 @@ def training_step(
     data: PatchData,
     chosen: Tensor,
     optimiser: torch.optim.Optimizer,
+    weighting: Weighting,
     step: int,
     precision: torch.dtype = torch.float32,
 ) -> float:
     """Take one step on the `chosen` patches; return the mean patch MSE of the predictions."""
-    loss, errors = training_loss(network, *data.batch(chosen), precision)
+    losses = batch_losses(network, *data.batch(chosen), precision)
+    loss = losses.total()
     if not math.isfinite(loss.item()):
         patches = data.patches[chosen.to(data.patches.device)].tolist()
         raise InputError(
@@ -148,15 +157,26 @@ def training_step(
             f"{patches}; lower the learning rate, or look at these scans"
         )
     optimiser.zero_grad(set_to_none=True)
-    loss.backward()
+    weighting.backward(losses, learning(network))
     optimiser.step()
-    return sum(e.item() for e in errors) / len(errors)
+    return sum(e.item() for e in losses.errors.values()) / len(losses.errors)
 
 
 def training_loss(
     network: Network, windows: Tensor, cores: Cores, precision: torch.dtype = torch.float32
 ) -> tuple[Tensor, list[Tensor]]:
-    """Loss on a batch of patches, and the mean patch MSE of each prediction.
+    """Loss on a batch of patches if all count alike, and the mean patch MSE of each prediction.
+
+    The parameters are those of `batch_losses`.
+    """
+    losses = batch_losses(network, windows, cores, precision)
+    return losses.total(), list(losses.errors.values())
+
+
+def batch_losses(
+    network: Network, windows: Tensor, cores: Cores, precision: torch.dtype = torch.float32
+) -> Losses:
+    """Losses on a batch of patches.
 
     Parameters
     ----------
@@ -167,11 +187,15 @@ def training_loss(
     """
     with computing_in(precision, windows):
         predictions, auxiliary = network.training_outputs(windows)
-    errors = [patch_mse(y, *cores[platform]).mean() for platform, y in predictions.items()]
-    loss = sum(errors)
-    for platform, prediction, weight in auxiliary:
-        loss = loss + weight * patch_mse(prediction, *cores[platform]).mean()
-    return loss, errors
+    return Losses(
+        {t: patch_mse(y, *cores[t]).mean() for t, y in predictions.items()},
+        [(t, weight * patch_mse(y, *cores[t]).mean()) for t, y, weight in auxiliary],
+    )
+
+
+def learning(network: nn.Module) -> list[nn.Parameter]:
+    """Parameters of a network that are not frozen."""
+    return [parameter for parameter in network.parameters() if parameter.requires_grad]
 
 
 @torch.no_grad()

@@ -85,7 +85,7 @@ class Method:
     reads : str
         Variant of the source's scan that it is applied to: ``scan``, ``denoised`` or ``truth``.
     training : dict or None
-        Settings of gradient descent.
+        Settings of gradient descent, with the ``weighting`` of the losses where one is given.
     solve : dict or None
         Settings of the fit in closed form.
     matches : Match or None
@@ -329,6 +329,7 @@ def _method(name: str, family: str, settings: Settings, length: str) -> Method:
     kinds = [key for key in ("scan", *WINGS) if key in settings]
     if len(kinds) != 1:
         raise InputError(f"method {name}: give one of network, classical and scan, not {kinds}")
+    _check_weighting(name, settings)
     common = {
         "name": name,
         "family": family,
@@ -405,7 +406,24 @@ def _training(name: str, settings: Settings, length: str) -> Settings | None:
                 f"method {name}: training.{length}.phases: a warm_up of {phase['warm_up']} steps "
                 f"leaves none of {phase['steps']}; give fewer"
             )
+    if "weighting" in settings:
+        return training | {"weighting": settings["weighting"]}
     return training
+
+
+def _check_weighting(name: str, settings: Settings) -> None:
+    """Refuse to weigh the losses of a method that has one, or none."""
+    if "weighting" not in settings:
+        return
+    if "training" not in settings:
+        raise InputError(
+            f"method {name}: weighting: there is no training; give one or leave it out"
+        )
+    if settings.get("fits", "each") != "all":
+        raise InputError(
+            f"method {name}: weighting: a model of one target has nothing to weigh; give fits: all "
+            "or leave it out"
+        )
 
 
 def _check_components(method: Method, methods: dict[str, Method], config: Settings) -> None:
