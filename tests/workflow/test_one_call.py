@@ -72,7 +72,8 @@ def planned_rules(folder, config, root=ROOT):
 # --- What must be made again: rules with the number of their jobs
 
 SCORES = {"evaluate": 3, "collect": 1, "make_table": 1, "tabulate_regions": 1, "plot_errors": 1}
-MODELS = {"fit": 3, "plot_learning_curves": 1, "predict": 3} | SCORES
+OF_MODELS = {"tabulate_methods": 1, "tabulate_runtime": 1}
+MODELS = {"fit": 3, "plot_learning_curves": 1, "predict": 3} | OF_MODELS | SCORES
 SPLITS = {"split": 1, "split_scoring": 1} | MODELS
 TARGETS = {"fit_sh": 3, "plot_platforms": 1} | SPLITS
 IMAGES = TARGETS | {"fit_sh": 6}
@@ -81,6 +82,7 @@ VALIDATIONS = {"validate_scan": 6, "validate_dataset": 1}
 EVERYTHING = VALIDATIONS | REGISTRATIONS | IMAGES
 DATASET = {"validate_dataset": 1}
 ONE = {"fit": 1, "predict": 1, "evaluate": 1, "collect": 1, "make_table": 1, "tabulate_regions": 1}
+ONE |= OF_MODELS
 ONE_NETWORK = ONE | {"plot_learning_curves": 1, "plot_errors": 1}
 FULL = yaml.safe_load((ROOT / "config/methods/single_task/espcn.yaml").read_text())["training"]
 
@@ -89,7 +91,7 @@ ONE_SCAN = {"validate_scan": 1, "validate_dataset": 1, "register": 1, "plot_regi
 ONE_SCAN |= {"tabulate_registrations": 1, "fit_sh": 1, "split": 1} | MODELS
 # That of the test subject, from which no model learns.
 TEST_SCAN = ONE_SCAN | {"plot_platforms": 1, "split_scoring": 1, **SCORES}
-for rule in ("split", "fit", "predict", "plot_learning_curves"):
+for rule in ("split", "fit", "predict", "plot_learning_curves", *OF_MODELS):
     TEST_SCAN.pop(rule)
 
 SETTINGS = {
@@ -152,7 +154,7 @@ SETTINGS = {
     ),
     "overrides, of a label": (
         {"overrides": {"espcn": {"label": "Other"}}},
-        {"make_table": 1, "tabulate_regions": 1, "plot_errors": 1},
+        {"make_table": 1, "tabulate_regions": 1, "plot_errors": 1} | OF_MODELS,
     ),
     "keep_predictions": ({"keep_predictions": False}, {}),
 }

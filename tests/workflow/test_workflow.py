@@ -10,10 +10,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from conftest import ROOT, planned, snakemake, validator_errors
+from conftest import EMBEDDED, ROOT, planned, snakemake, validator_errors
 
 from harmonization.images.coefficients import mean_by_order
 from harmonization.images.nifti import read_image
+from harmonization.plan.methods import method_files, read_methods
 from redraw_noise import DRAWS
 
 METHODS = [
@@ -211,6 +212,8 @@ def test_a_deleted_model_and_what_depends_on_it_are_made_again(copied_run):
         "Join all scores",
         "Make the table of patch MSE",
         "Make the table of regions",
+        "Make the table of methods",
+        "Make the table of training times",
         "Draw the learning curves",
         *(f"Draw the errors on {t}" for t in TARGETS),
     }
@@ -297,15 +300,21 @@ def test_a_typo_stops_before_any_job_with_one_line(tmp_path):
     assert not (tmp_path / "results").exists()
 
 
-def test_the_full_synthetic_run_has_a_plan(tmp_path):
+@pytest.mark.slow
+def test_the_full_synthetic_run_has_a_plan_with_every_method(tmp_path):
     # The default profile counts the jobs by rule.
     result = snakemake(tmp_path, "--dry-run", config=ROOT / "config/phantom.yaml")
     assert result.returncode == 0, result.stderr
-    # 10 folds: 3 targets x 3 seeds x (ridge_mlp, shnet, espcn, fcsnet, diqt_rn4, msp_espcn,
-    # msp_diqt), 3 seeds x (mtl_hard, mtl_cross_stitch, mtl_nddr, mtl_cascade), and 3 targets x
-    # (noise, identity, denoised, noise_free, affine, smoothed, ridge).
     said = result.stdout + result.stderr
-    assert re.search(rf"^ *fit +{10 * (63 + 12 + 21)} *$", said, flags=re.MULTILINE)
+    names = sorted(method_files(ROOT / "config/methods"))
+    models = [m for m in read_methods(EMBEDDED | {"methods": names}, ROOT).values() if m.is_model]
+    # Ten folds, three targets, three seeds.
+    fits = sum(
+        10 * (1 if method.fits == "all" else 3) * (3 if method.is_trained else 1)
+        for method in models
+    )
+    assert len(models) > 45
+    assert re.search(rf"^ *fit +{fits} *$", said, flags=re.MULTILINE)
 
 
 def test_a_run_may_train_nothing(tmp_path):
@@ -351,6 +360,7 @@ def test_another_msp_re_runs_its_fits_and_what_follows(run, clone):
             *(f"Predict {t} of 01 by msp_espcn" for t in TARGETS),
             *(f"Score msp_espcn on {t} of 01" for t in TARGETS),
             *("Join all scores", "Make the table of patch MSE", "Draw the learning curves"),
+            *("Make the table of methods", "Make the table of training times"),
             "Make the table of regions",
             *(f"Draw the errors on {t}" for t in TARGETS),
         ]
