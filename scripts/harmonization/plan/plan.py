@@ -62,6 +62,7 @@ class Plan:
 
     def __init__(self, config: Settings, root: Path) -> None:
         self.root = root
+        self._versions: dict[tuple[str, str | None], str] = {}
         refuse_code_in_packages(root / "scripts")
         self.config = check_run(config, root)
         self.config["methods"], self.left_out = choose_methods(self.config, root)
@@ -126,10 +127,14 @@ class Plan:
 
     def version(self, command: str, method: str | None = None) -> str:
         """Hash of the code of a command and of the plug-ins in a method's model."""
-        match = self.methods[method].matches if method else None
-        whole = match.within if match and match.within else method
-        modules = modules_of(self.methods[whole], self.methods) if whole else ()
-        return code_version(self.root / "scripts", command, modules)
+        # Thousands of jobs ask for a few dozen versions.
+        if (command, method) not in self._versions:
+            match = self.methods[method].matches if method else None
+            whole = match.within if match and match.within else method
+            modules = modules_of(self.methods[whole], self.methods) if whole else ()
+            found = code_version(self.root / "scripts", command, modules)
+            self._versions[command, method] = found
+        return self._versions[command, method]
 
     # --- Scans
 
