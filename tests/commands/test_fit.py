@@ -205,6 +205,23 @@ def test_a_training_is_lengthened_to_the_computation_of_another(fit):
     assert wanted > components > 0
 
 
+def test_what_starts_at_random_has_the_computation_of_the_components_to_spend(fit):
+    components = [fit("espcn", "espcn", target=t, training=TRAINING) for t in SCALES]
+    shared = {"components": components, "training": TRAINING}
+    msp = fit("msp", "multi_stage", settings=MSP, **shared)
+    random = fit(
+        *("random", "multi_stage"),
+        settings=MSP | {"start": "random"},
+        matches=[msp],
+        by="steps",
+        **shared,
+    )
+    wanted, found = (Card.read(folder) for folder in (msp, random))
+    steps = found.settings["training"]["phases"][0]["steps"]
+    assert steps > 4
+    assert found.multiply_adds == pytest.approx(wanted.multiply_adds, rel=0.5 / steps)
+
+
 def test_the_better_of_two_alternatives_is_built_on(fit):
     good = fit("good", "espcn", training=TRAINING)
     bad = fit("bad", "espcn", training={**TRAINING, "phases": [{"steps": 1, "learning_rate": 1}]})

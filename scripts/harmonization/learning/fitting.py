@@ -103,7 +103,8 @@ def fit_model(
         settings=how,
         parameters=model.count_parameters(),
         path_parameters=model.count_path_parameters(),
-        multiply_adds=before + model.count_multiply_adds(how["training"], fold.lattice.window),
+        multiply_adds=before * model.inherits
+        + model.count_multiply_adds(how["training"], fold.lattice.window),
         outcome=outcome.card,
         source=fold.source,
         lattice=dataclasses.asdict(fold.lattice),
@@ -154,8 +155,9 @@ def matched(
     if (by := settings["matches"]) is None:
         return specification, training
     if by == "steps":
-        wanted = sum(card.multiply_adds for card in cards) - before
-        own = build(specification).count_multiply_adds(training, fold.lattice.window)
+        model = build(specification)
+        wanted = sum(card.multiply_adds for card in cards) - before * model.inherits
+        own = model.count_multiply_adds(training, fold.lattice.window)
         return specification, lengthened(training, wanted / own)
 
     def sized(value: int) -> Specification:

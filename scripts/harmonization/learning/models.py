@@ -80,7 +80,8 @@ class Card:
     path_parameters : int
         Those on the path to the prediction, summed over the targets.
     multiply_adds : int
-        Multiplications with an addition in the training, and in those of all components.
+        Multiplications with an addition in the training, and in those of all components from
+        which it inherits.
     outcome : dict
         What the fit reports: the error on validation, the chosen penalty, ...
     source : str
@@ -178,6 +179,7 @@ class Model(ABC):
     """
 
     keeps_units = False  # True if the output is in the units of the source
+    inherits = True  # False if it takes nothing but their architecture from its components
 
     def __init__(self, task: Task, components: dict[str, "Model"] | None = None) -> None:
         self.task = task
@@ -248,6 +250,10 @@ class NetworkModel(Model):
     @property
     def keeps_units(self) -> bool:
         return self.network.keeps_units
+
+    @property
+    def inherits(self) -> bool:
+        return self.network.inherits
 
     def initialise_from(self, components: dict[str, Model]) -> None:
         self.network.initialise_from({name: model.network for name, model in components.items()})

@@ -60,6 +60,7 @@ class Network(nn.Module, ABC):
     """
 
     keeps_units = False  # True if the output is in the units of the source
+    inherits = True  # False if it takes nothing but their architecture from its components
 
     def __init__(self, task: Task, components: dict[str, "Network"] | None = None) -> None:
         super().__init__()

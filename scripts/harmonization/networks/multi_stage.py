@@ -52,7 +52,7 @@ class MultiStage(Network):
     ) -> None:
         super().__init__(task, components)
         self.first_stage_weight = first_stage_weight
-        self.branches_read, self.start = branches_read, start
+        self.branches_read, self.inherits = branches_read, start == "trained"
         self.first_stage = nn.ModuleDict(self.components)
         own = [n for n, network in self.components.items() if network.task.target == task.target]
         networks = self.components.values()
@@ -88,7 +88,7 @@ class MultiStage(Network):
         )
 
     def initialise_from(self, components: dict[str, Network]) -> None:
-        if self.start == "trained":
+        if self.inherits:
             super().initialise_from(components)
 
     def contributions(
