@@ -20,7 +20,7 @@ from harmonization.learning.sizing import lengthened
 from harmonization.seeds import seed_of
 
 RATES = (1 / 3, 1.0, 3.0)
-DECAYS = (0.0, 0.1)
+DECAYS = (0.0, 1.0)
 
 
 def main() -> None:
