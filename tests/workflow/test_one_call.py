@@ -284,8 +284,8 @@ CODE = {
     ),
     "a network": (
         "scripts/harmonization/networks/espcn.py",
-        "super().__init__(task, components)",
-        "super().__init__(task=task, components=components)",
+        "self.feature_channels = width",
+        "self.feature_channels = int(width)",
         ONE_NETWORK,
     ),
     "the validation": (
