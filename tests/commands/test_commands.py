@@ -298,6 +298,8 @@ def model(tmp_path):
         specification=specification,
         settings={},
         parameters=fitted.count_parameters(),
+        path_parameters=0,
+        multiply_adds=0,
         outcome={},
         source="s",
         lattice={"core": 7, "minimum_inside": 0.5},

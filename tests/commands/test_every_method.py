@@ -31,7 +31,14 @@ NAMES = sorted(method_files(ROOT / "config/methods"))
 PLAN = Plan(merge(EMBEDDED, {"methods": NAMES, "targets": list(SCALES)}), ROOT)
 MODELS = [name for name in NAMES if PLAN.methods[name].is_model]
 FITTED = [n for n in MODELS if PLAN.methods[n].training or PLAN.methods[n].solve is not None]
+TRAINED = [name for name in FITTED if PLAN.methods[name].is_trained]
 HONEST = [name for name in MODELS if PLAN.methods[name].selects_on == "validation"]
+
+
+def slow_if_ablation(names):
+    """Ablations vary what rivals have passed already, so they can wait."""
+    slow = {name for name in names if PLAN.methods[name].role == "ablation"}
+    return [pytest.param(n, marks=pytest.mark.slow) if n in slow else n for n in names]
 
 
 def people(rng):
@@ -153,7 +160,7 @@ def key_of(method):
     return ModelKey(method, PLAN.model_target(method, TARGET), 0, 0)
 
 
-@pytest.mark.parametrize("method", MODELS)
+@pytest.mark.parametrize("method", slow_if_ablation(MODELS))
 def test_predictions_are_finite_images_on_the_targets_grid(fit, predict, fold, method):
     image, affine = predict(fit(key_of(method), fold))
     measured, grid = read_image(fold / f"test_{TARGET}_sh.nii")
@@ -163,7 +170,7 @@ def test_predictions_are_finite_images_on_the_targets_grid(fit, predict, fold, m
     assert image.std() > 0
 
 
-@pytest.mark.parametrize("method", FITTED)
+@pytest.mark.parametrize("method", slow_if_ablation(FITTED))
 def test_a_fit_beats_the_training_mean(fit, predict, fold, method):
     image, _ = predict(fit(key_of(method), fold))
     measured, _ = read_image(fold / f"test_{TARGET}_sh.nii")
@@ -171,18 +178,12 @@ def test_a_fit_beats_the_training_mean(fit, predict, fold, method):
     assert ((image - measured) ** 2).mean() < ((mean - measured) ** 2).mean()
 
 
-@pytest.mark.parametrize("method", [n for n in FITTED if PLAN.methods[n].is_trained])
+@pytest.mark.parametrize("method", slow_if_ablation(TRAINED))
 def test_a_training_beats_its_own_start(fit, fold, method):
     folder = fit(key_of(method), fold)
     history = pd.read_csv(folder / "history.csv")
     assert history["validation_mse"].iloc[1:].min() < history["validation_mse"].iloc[0]
     assert Card.read(folder).outcome["best_step"] > 0
-
-
-def slow_if_ablation(names):
-    """Ablations vary what rivals have passed already, so that their second fits can wait."""
-    slow = {name for name in names if PLAN.methods[name].role == "ablation"}
-    return [pytest.param(n, marks=pytest.mark.slow) if n in slow else n for n in names]
 
 
 @pytest.mark.parametrize("method", slow_if_ablation(HONEST))
