@@ -143,6 +143,8 @@ def plain_card(plan: Plan, case: Case) -> Card:
         specification=specification(plan, case.key),
         settings={},
         parameters=0,
+        path_parameters=0,
+        multiply_adds=0,
         outcome={},
         source=plan.source,
         lattice=asdict(Lattice()),

@@ -7,17 +7,29 @@ import sys
 import pytest
 import torch
 import yaml
-from conftest import ROOT
+from conftest import EMBEDDED, ROOT
+
+from harmonization.plan.configuration import merge
+from harmonization.plan.methods import method_files, read_methods
 
 BENCHMARKS = ROOT / "benchmarks"
-METHODS = {
-    path.stem: yaml.safe_load(path.read_text())
-    for path in (ROOT / "config/methods").rglob("*.yaml")
+METHODS = read_methods(
+    merge(EMBEDDED, {"methods": sorted(method_files(ROOT / "config/methods"))}), ROOT
+)
+# No ablations: they cost what the others do, and so do other weightings of the same losses.
+RIVALS = {
+    name: method
+    for name, method in METHODS.items()
+    if method.role != "ablation"
+    and method.selects_on != "test"
+    and "weighting" not in (method.training or {})
 }
-# Those that give settings of their own, and no ablations, which cost what the others do.
-RIVALS = {name: method for name, method in METHODS.items() if "role" not in method}
-TRAINED = {name for name, method in RIVALS.items() if "training" in method}
-SOLVED = {name for name, method in RIVALS.items() if "solve" in method}
+TRAINED = {name for name, method in RIVALS.items() if method.is_trained}
+SOLVED = {
+    name
+    for name, method in RIVALS.items()
+    if method.wing == "networks" and method.solve is not None
+}
 NEEDS_GPU = "needs a GPU"
 without_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 

@@ -372,7 +372,7 @@ def run_again(folder, config):
         path.relative_to(results): path.read_bytes()
         for pattern in ("metrics.csv", "config.yaml", "tables/*.csv", "sh/**/*", "bids/**/*.json")
         for path in results.glob(pattern)
-        if path.is_file()
+        if path.is_file() and path.name != "runtime.csv"  # seconds differ from run to run
     }
 
 

@@ -96,7 +96,7 @@ def train(
             step += 1
             chosen = next(order)
             errors.append(
-                training_step(network, training, chosen, adam, weighting, step, precision)
+                training_step(network, training, chosen, adam, step, precision, weighting)
             )
             rate = rates.get_last_lr()[0]
             rates.step()
@@ -143,11 +143,14 @@ def training_step(
     data: PatchData,
     chosen: Tensor,
     optimiser: torch.optim.Optimizer,
-    weighting: Weighting,
     step: int,
     precision: torch.dtype = torch.float32,
+    weighting: Weighting | None = None,
 ) -> float:
-    """Take one step on the `chosen` patches; return the mean patch MSE of the predictions."""
+    """Take one step on the `chosen` patches; return the mean patch MSE of the predictions.
+
+    Without a `weighting`, all losses count alike.
+    """
     losses = batch_losses(network, *data.batch(chosen), precision)
     loss = losses.total()
     if not math.isfinite(loss.item()):
@@ -157,7 +160,10 @@ def training_step(
             f"{patches}; lower the learning rate, or look at these scans"
         )
     optimiser.zero_grad(set_to_none=True)
-    weighting.backward(losses, learning(network))
+    if weighting is None:
+        loss.backward()
+    else:
+        weighting.backward(losses, learning(network))
     optimiser.step()
     return sum(e.item() for e in losses.errors.values()) / len(losses.errors)
 
