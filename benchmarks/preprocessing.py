@@ -9,8 +9,8 @@ seconds     for the head at its full size
 voxels/s    voxels of the volumes that the step reads, per second
 growth      exponent of the time's growth with the volume: 1 is in proportion
 peak MB     largest memory of the process, the scan itself included
-faster than how many times faster than dipy 1.12, or than MRtrix3's ``dwi2fod csd`` where it is
-            installed (program and files included)
+faster than how many times faster than dipy 1.12 or scipy, or than MRtrix3's ``dwi2fod csd`` where
+            it is installed (program and files included)
 
 The last line adds up what a raw scan of ON-Harmony takes.
 """
@@ -45,6 +45,7 @@ from harmonization.images.directions import orientation_field
 from harmonization.images.heads import Head, head
 from harmonization.images.nifti import write_image
 from harmonization.images.registration import assess, register, register_heads
+from harmonization.images.sampling import sample, sample_volumes
 from harmonization.phantom.acquisition import Acquisition, acquire
 from harmonization.phantom.atlas import Atlas, build_atlas
 from harmonization.phantom.people import Person
@@ -254,7 +255,22 @@ def motion(person: Person, thickness: float) -> tuple[dict[str, Work], int]:
     return {"ours": once(correct_motion, *arguments)}, arguments[0].size
 
 
+def sampling(person: Person, thickness: float) -> tuple[dict[str, Work], int]:
+    """Values of all volumes halfway between their voxels, by cubic splines."""
+    scan = scan_of(person, "prisma_st", thickness)
+    volumes = np.arange(scan.signal.shape[3])
+    points = np.argwhere(scan.mask) + 0.5
+
+    def by_scipy() -> None:
+        for volume in volumes:
+            sample(scan.signal[..., volume], np.eye(4), points, 3)
+
+    ours = once(sample_volumes, scan.signal, volumes, np.eye(4), points, 3)
+    return {"ours": ours, "scipy": once(by_scipy)}, scan.signal.size
+
+
 STEPS: dict[str, Step] = {
+    "sampling": sampling,
     "deconvolution": deconvolution,
     "registration": registration,
     "denoising": denoising,
