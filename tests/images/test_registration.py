@@ -79,7 +79,10 @@ def test_no_registration_stops_on_its_way(atlas, subject):
     assert errors_of_registration(source, moved).max() < 0.5
 
 
-@pytest.mark.parametrize("effect", ["pose", "distortion", "receive_bias"])
+@pytest.mark.parametrize(
+    "effect",
+    ["pose", *(pytest.param(e, marks=pytest.mark.slow) for e in ("distortion", "receive_bias"))],
+)
 def test_how_much_of_an_effect_is_registration(atlas, effect):
     """Noise-free scans that differ in one effect, at the found pose and at the true one."""
     person = Person(atlas, with_effects(PARAMETERS, [effect]), 2019, "01")

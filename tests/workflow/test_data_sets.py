@@ -239,13 +239,9 @@ def run_open(folder, server, *arguments):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
-    "steps",
-    [
-        ["denoising"],
-        pytest.param(["denoising", "ringing", "motion"], marks=pytest.mark.slow),
-    ],
-    ids=["one step", "all steps"],
+    "steps", [["denoising"], ["denoising", "ringing", "motion"]], ids=["one step", "all steps"]
 )
 def test_on_harmony_comes_from_the_server_to_the_table(openneuro, tmp_path, steps):
     openneuro.faults = ["cut", "500", "truncated"]

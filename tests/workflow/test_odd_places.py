@@ -38,6 +38,7 @@ def odd(run, tmp_path):
     return folder, config
 
 
+@pytest.mark.slow
 def test_odd_names_a_notebooks_backend_and_a_kill_change_nothing(odd, monkeypatch):
     folder, config = odd
     monkeypatch.setenv("MPLBACKEND", "module://matplotlib_inline.backend_inline")
