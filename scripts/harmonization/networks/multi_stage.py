@@ -101,10 +101,11 @@ class MultiStage(Network):
         features = {name: n.features(x) for name, n in self.first_stage.items()}
         needed = predicted if self.branches_read == "features" else self.first_stage
         first = {n: self.first_stage[n].from_features(x, features[n]) for n in needed}
-        second = {self.own: self.weights[self.own] * first[self.own]}
+        # In float32: bfloat16 has no weight between 0.996 and 1, and training moves them by less.
+        second = {self.own: self.weights[self.own] * first[self.own].float()}
         for name, branch in self.branches.items():
             known = features[name] if self.branches_read == "features" else self._known(first, name)
-            second[name] = self.weights[name] * branch(known)
+            second[name] = self.weights[name] * branch(known).float()
         return first, second
 
     def _known(self, first: Predictions, name: str) -> Tensor:
