@@ -44,7 +44,7 @@ test: .venv/installed-for-tests
 	@$(BIN)/python -m pytest -n $(CORES) --dist loadfile -m "not slow"
 
 test-slow: .venv/installed-for-tests
-	@$(BIN)/python -m pytest -n $(CORES) --dist loadfile -m slow
+	@$(BIN)/python -m pytest -n $(CORES) --dist loadfile -m slow -o faulthandler_timeout=2700
 
 test-all: test test-slow
 

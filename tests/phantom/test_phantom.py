@@ -73,8 +73,8 @@ def scan(atlas):
 
 def test_the_same_names_give_the_same_bytes(atlas, scan):
     again = scanned(atlas)
-    assert again.signal.tobytes() == scan.signal.tobytes()
-    assert again.regions.tobytes() == scan.regions.tobytes()
+    np.testing.assert_array_equal(again.signal, scan.signal)
+    np.testing.assert_array_equal(again.regions, scan.regions)
 
 
 @pytest.mark.parametrize("change", [{"seed": 2020}, {"name": "02"}, {"session": "rescan"}])
