@@ -11,6 +11,7 @@ import json
 from pathlib import Path
 
 from harmonization.files import run_command, whole_file
+from harmonization.learning.checkpoints import EVERY, Checkpoints
 from harmonization.learning.devices import choose_device
 from harmonization.learning.fitting import Fit, fit_model
 from harmonization.learning.models import HISTORY, save_model
@@ -38,6 +39,13 @@ def main() -> None:
     )
     parser.add_argument("--gpus", type=int, default=0, help="0 computes on the CPU")
     parser.add_argument("--output", type=Path, required=True, help="folder of the model")
+    parser.add_argument(
+        "--checkpoints", type=Path, help="folder from which a stopped training goes on"
+    )
+    parser.add_argument(
+        "--checkpoint-every", type=float, default=EVERY, metavar="SECONDS", help="0: every step"
+    )
+    parser.add_argument("--version", default="", help="of the code, to which checkpoints belong")
     args = parser.parse_args()
 
     label = f"{args.method} {args.target} fold {args.fold} seed {args.seed}:"
@@ -53,9 +61,16 @@ def main() -> None:
         precision=args.precision,
     )
     report = functools.partial(print, label, flush=True)
-    model, card, history = fit_model(wanted, args.manifest, choose_device(args.gpus), report)
+    checkpoints = None
+    if args.checkpoints:
+        definition = {"code": args.version}
+        checkpoints = Checkpoints(args.checkpoints, definition, args.checkpoint_every, report)
+    device = choose_device(args.gpus)
+    model, card, history = fit_model(wanted, args.manifest, device, report, checkpoints)
     write_history(args.output / HISTORY, history)
     save_model(args.output, model, card)
+    if checkpoints:
+        checkpoints.clear()
 
 
 def write_history(path: Path, history: list[Progress]) -> None:

@@ -41,7 +41,7 @@ def test_comments_docstrings_and_layout_change_nothing(scripts):
     path.write_text(
         f'"""Other words."""\n{path.read_text().split(chr(34) * 3, 2)[2]}# A comment.\n'
     )
-    edit(path, "best = Progress(0, 0,", "best = Progress(0,   0,")
+    edit(path, "Progress(0, 0,", "Progress(0,   0,")
     assert versions(scripts) == before
 
 

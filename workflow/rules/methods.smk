@@ -42,6 +42,8 @@ rule fit:
         ),
         precision=config["precision"],
         folder=subpath(output.weights, parent=True),
+        # No output, for Snakemake removes the outputs of a job that failed.
+        checkpoints=P.checkpoints,
     message:
         "Fit {wildcards.method} to {wildcards.target}, fold {wildcards.fold}, seed {wildcards.seed}"
     shell:
@@ -50,7 +52,8 @@ rule fit:
         " --seed {wildcards.seed} --components {params.components}"
         " --matches {params.matches}"
         " --precision {params.precision} --gpus {resources.gpu}"
-        " --output {params.folder:q} 2>&1 | tee {log:q}"
+        " --output {params.folder:q} --checkpoints {params.checkpoints:q}"
+        " --version {params.version} 2>&1 | tee {log:q}"
 
 
 # Nothing asks for it but `make tune`, on the tuning cohort.

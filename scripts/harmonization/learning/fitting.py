@@ -8,8 +8,11 @@ from typing import Any
 import torch
 
 from harmonization.files import blamed_on, sha256
+from harmonization.learning.checkpoints import Checkpoints
+from harmonization.learning.devices import choose_precision
 from harmonization.learning.manifest import Fold
 from harmonization.learning.models import (
+    WEIGHTS,
     Card,
     FitSettings,
     Model,
@@ -56,9 +59,23 @@ class Fit:
 
 
 def fit_model(
-    wanted: Fit, manifest: Path, device: str = "cpu", report: Callable[[str], None] = print
+    wanted: Fit,
+    manifest: Path,
+    device: str = "cpu",
+    report: Callable[[str], None] = print,
+    checkpoints: Checkpoints | None = None,
 ) -> tuple[Model, Card, list[Progress]]:
     """Fit a model to the fold of a manifest.
+
+    Parameters
+    ----------
+    wanted : Fit
+    manifest : Path
+    device : str
+    report : callable
+        Receives a line about each validation.
+    checkpoints : Checkpoints, optional
+        Of a training; all else that defines it is added to their definition.
 
     Returns
     -------
@@ -93,7 +110,18 @@ def fit_model(
         torch.manual_seed(wanted.random_seed)
         model = build(specification, device)
         model.initialise_from({name: fitted for name, (fitted, _) in components.items()})
-    outcome = model.fit(fold, FitSettings(**how, precision=wanted.precision, report=report))
+    if checkpoints:
+        checkpoints.definition |= {
+            "specification": dataclasses.asdict(specification),
+            **how,
+            "precision": str(choose_precision(wanted.precision, device)),
+            "device": device.partition(":")[0],
+            "manifest": sha256(manifest),
+            "components": [sha256(folder / WEIGHTS) for folder in wanted.components],
+            "versions": versions(),
+        }
+    given = {"precision": wanted.precision, "report": report, "checkpoints": checkpoints}
+    outcome = model.fit(fold, FitSettings(**how, **given))
     card = Card(
         method=wanted.method,
         target=wanted.target,

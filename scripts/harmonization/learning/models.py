@@ -16,12 +16,13 @@ from typing import Any, Self
 import numpy as np
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from harmonization.files import InputError, read_json, whole_file, write_json
 from harmonization.images.coefficients import denormalise, normalise
 from harmonization.images.grids import split_mask
+from harmonization.learning.checkpoints import Checkpoints
 from harmonization.learning.devices import choose_precision
 from harmonization.learning.lattice import Lattice, pad_source
 from harmonization.learning.layers import count_parameters
@@ -152,12 +153,15 @@ class FitSettings:
         Precision of training.
     report : callable
         Receives a line about each validation.
+    checkpoints : Checkpoints, optional
+        Where a training goes on if it was stopped.
     """
 
     training: dict[str, Any] | None = None
     solve: dict[str, Any] | None = None
     precision: str = "float32"
     report: Callable[[str], None] = print
+    checkpoints: Checkpoints | None = None
 
 
 @dataclass(frozen=True)
@@ -276,7 +280,8 @@ class NetworkModel(Model):
             settings.training,
             self.task.seed,
             precision,
-            report=settings.report,
+            settings.report,
+            settings.checkpoints,
         )
         return Outcome(
             {
@@ -350,7 +355,8 @@ def build(specification: Specification, device: str = "cpu") -> Model:
 def save_model(folder: Path, model: Model, card: Card) -> None:
     """Write the weights and the card of a model."""
     with whole_file(folder / WEIGHTS) as temporary:
-        save_file(model.arrays(), temporary)
+        # save_file() reports a full disk as an error of its own.
+        temporary.write_bytes(save(model.arrays()))
     write_json(folder / CARD, asdict(card))
 
 

@@ -1,5 +1,8 @@
 """The training loop: it knows networks and patches, not methods."""
 
+import bisect
+import dataclasses
+import itertools
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -10,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from harmonization.files import InputError
+from harmonization.learning.checkpoints import Checkpoints
 from harmonization.learning.layers import ACTIVATIONS, copy_state
 from harmonization.learning.network import Network
 from harmonization.learning.patches import Cores, PatchData, patch_mse
@@ -44,6 +48,7 @@ def train(
     seed: int,
     precision: torch.dtype = torch.float32,
     report: Callable[[str], None] = print,
+    checkpoints: Checkpoints | None = None,
 ) -> Training:
     """Train with Adam, a warm-up and a cosine decay in each phase; keep the best on validation.
 
@@ -67,58 +72,174 @@ def train(
         What the network computes in; weights, loss and optimiser are float32 throughout.
     report : callable
         Receives a line about each validation.
+    checkpoints : Checkpoints, optional
+        Where the training goes on if it was stopped, and keeps its state. On the CPU it then ends
+        with the same bytes as if it had not been stopped.
 
     Raises
     ------
     InputError
         If the loss is not finite; the message names the patches of that batch.
+    StoppedError
+        If a signal or the end of the job's time stopped it.
     """
-    order = batches(len(training), settings["batch_size"], seed)
-    phases = settings["phases"]
-    total = sum(phase["steps"] for phase in phases)
-    best = Progress(0, 0, 0.0, math.nan, validate(network, validation, precision))
-    history, weights = [best], copy_state(network)
-    kind = WEIGHTINGS[settings.get("weighting", "sum")]
-    weighting = kind(list(network.task.scales), training.source.device)
-    started, step = time.monotonic(), 0
-    for number, phase in enumerate(phases, start=1):
-        network.load_state_dict(weights)
-        freeze(network, phase.get("frozen", []))
-        adam = torch.optim.AdamW(
-            [{"params": learning(network)}, *weighting.groups(phase["learning_rate"])],
-            lr=phase["learning_rate"],
-            weight_decay=settings.get("weight_decay", 0.0),
+    trainer = Trainer(network, training, validation, settings, seed, precision, report)
+    if checkpoints is None:
+        trainer.begin()
+        while trainer.step < trainer.total:
+            trainer.advance()
+        return trainer.finish()
+    state = checkpoints.newest()
+    if state is None:
+        trainer.begin()
+    else:
+        trainer.restore(state)
+    with checkpoints.watching():
+        while trainer.step < trainer.total:
+            trainer.advance()
+            checkpoints.keep(trainer.state)
+    return trainer.finish()
+
+
+class Trainer:
+    """A training in progress, one step at a time; the parameters are those of `train`."""
+
+    def __init__(
+        self,
+        network: Network,
+        training: PatchData,
+        validation: PatchData,
+        settings: dict[str, Any],
+        seed: int,
+        precision: torch.dtype,
+        report: Callable[[str], None],
+    ) -> None:
+        self.network, self.training, self.validation = network, training, validation
+        self.settings, self.precision, self.report = settings, precision, report
+        self.order = batches(len(training), settings["batch_size"], seed)
+        self.phases = settings["phases"]
+        ends = list(itertools.accumulate(phase["steps"] for phase in self.phases))
+        self.total, self.ends = ends[-1], ends
+        kind = WEIGHTINGS[settings.get("weighting", "sum")]
+        self.weighting = kind(list(network.task.scales), training.source.device)
+        self.step, self.errors, self.history = 0, [], []
+        self.seconds, self.started = 0.0, time.monotonic()
+
+    def begin(self) -> None:
+        """Measure the start, which competes."""
+        error = validate(self.network, self.validation, self.precision)
+        self.history = [Progress(0, 0, 0.0, math.nan, error)]
+        self.weights = copy_state(self.network)
+
+    def advance(self) -> None:
+        """Take one step, a phase's first from the best weights so far; validate if it is time."""
+        if self.step == 0 or self.step in self.ends:
+            self.network.load_state_dict(self.weights)
+            self.prepare(self.number_of(self.step))
+        chosen = next(self.order)
+        self.step += 1
+        self.errors.append(
+            training_step(
+                self.network,
+                self.training,
+                chosen,
+                self.adam,
+                self.step,
+                self.precision,
+                self.weighting,
+            )
+        )
+        rate = self.rates.get_last_lr()[0]
+        self.rates.step()
+        number = self.number_of(self.step - 1)
+        step_of_phase = self.step - (self.ends[number] - self.phases[number]["steps"])
+        if step_of_phase % self.settings["validate_every"] == 0 or self.step in self.ends:
+            self.look(number, rate)
+
+    def look(self, number: int, rate: float) -> None:
+        """Validate; keep the weights if they are the best so far."""
+        mean_error = sum(self.errors) / len(self.errors)
+        error = validate(self.network, self.validation, self.precision)
+        row = Progress(self.step, number + 1, rate, mean_error, error)
+        # validate() left all parts in evaluation mode, where only the frozen ones belong.
+        freeze(self.network, self.phases[number].get("frozen", []))
+        if row.validation_mse < self.best.validation_mse:
+            self.weights = copy_state(self.network)
+        self.history.append(row)
+        self.errors.clear()
+        left = self.spent() / self.step * (self.total - self.step)
+        self.report(
+            f"step {self.step}/{self.total}  training {row.training_mse:.4f}  "
+            f"validation {row.validation_mse:.4f}  {left:.0f} s left"
+        )
+
+    @property
+    def best(self) -> Progress:
+        """The first of the rows with the lowest error on validation."""
+        return min(self.history, key=lambda row: row.validation_mse)
+
+    def number_of(self, step: int) -> int:
+        """Number of the phase, from 0, that takes the step after `step`."""
+        return bisect.bisect_right(self.ends, step)
+
+    def prepare(self, number: int) -> None:
+        """Make the optimiser and the schedule of a phase."""
+        phase = self.phases[number]
+        freeze(self.network, phase.get("frozen", []))
+        rate = phase["learning_rate"]
+        self.adam = torch.optim.AdamW(
+            [{"params": learning(self.network)}, *self.weighting.groups(rate)],
+            lr=rate,
+            weight_decay=self.settings.get("weight_decay", 0.0),
             fused=True,
         )
-        rates = schedule(adam, phase["steps"], phase.get("warm_up", 0))
-        errors = []
-        for step_of_phase in range(1, phase["steps"] + 1):
-            step += 1
-            chosen = next(order)
-            errors.append(
-                training_step(network, training, chosen, adam, step, precision, weighting)
-            )
-            rate = rates.get_last_lr()[0]
-            rates.step()
-            if step_of_phase % settings["validate_every"] and step_of_phase != phase["steps"]:
-                continue
-            mean_error = sum(errors) / len(errors)
-            error = validate(network, validation, precision)
-            row = Progress(step, number, rate, mean_error, error)
-            # validate() left all parts in evaluation mode, where only the frozen ones belong.
-            freeze(network, phase.get("frozen", []))
-            history.append(row)
-            errors.clear()
-            if row.validation_mse < best.validation_mse:
-                best, weights = row, copy_state(network)
-            left = (time.monotonic() - started) / step * (total - step)
-            report(
-                f"step {step}/{total}  training {row.training_mse:.4f}  "
-                f"validation {row.validation_mse:.4f}  {left:.0f} s left"
-            )
-    network.load_state_dict(weights)
-    network.eval()
-    return Training(history, best, weighting.report())
+        self.rates = schedule(self.adam, phase["steps"], phase.get("warm_up", 0))
+
+    def finish(self) -> Training:
+        """Give the network the best weights."""
+        self.network.load_state_dict(self.weights)
+        self.network.eval()
+        return Training(self.history, self.best, self.weighting.report())
+
+    def spent(self) -> float:
+        """Seconds of training, those before an interruption included."""
+        return self.seconds + time.monotonic() - self.started
+
+    def state(self) -> dict[str, Any]:
+        """All that `restore` needs, after at least one step."""
+        device = self.training.source.device
+        return {
+            "step": self.step,
+            "seconds": self.spent(),
+            "errors": self.errors,
+            "history": [dataclasses.astuple(row) for row in self.history],
+            "network": self.network.state_dict(),
+            "best": self.weights,
+            "adam": self.adam.state_dict(),
+            "rates": self.rates.state_dict(),
+            "weighting": self.weighting.state(),
+            "random": torch.get_rng_state(),
+            "cuda": torch.cuda.get_rng_state(device) if device.type == "cuda" else None,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on where a training of the same settings was."""
+        self.step, self.seconds, self.errors = state["step"], state["seconds"], state["errors"]
+        self.history = [Progress(*row) for row in state["history"]]
+        self.weights = state["best"]
+        self.network.load_state_dict(state["network"])
+        self.weighting.restore(state["weighting"])
+        self.prepare(self.number_of(self.step - 1))
+        self.adam.load_state_dict(state["adam"])
+        for parameter, moments in self.adam.state.items():
+            for name in ("exp_avg", "exp_avg_sq"):
+                # In the memory layout of the parameter, as the fused optimiser expects.
+                moments[name] = torch.empty_like(parameter).copy_(moments[name])
+        self.rates.load_state_dict(state["rates"])
+        next(itertools.islice(self.order, self.step - 1, None))
+        torch.set_rng_state(state["random"])
+        if state["cuda"] is not None:
+            torch.cuda.set_rng_state(state["cuda"], self.training.source.device)
 
 
 def schedule(

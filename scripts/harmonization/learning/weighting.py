@@ -71,6 +71,13 @@ class Weighting(ABC):
         """What the card of a trained model reports."""
         return {}
 
+    def state(self) -> dict[str, Any]:
+        """Tensors and numbers with which `restore` goes on."""
+        return {}
+
+    def restore(self, state: dict[str, Any]) -> None:  # noqa: B027
+        """Go on from a state, before the optimiser is made."""
+
 
 class Sum(Weighting):
     """All losses count alike."""
@@ -111,6 +118,13 @@ class Uncertainty(Weighting):
     def report(self) -> dict[str, Any]:
         """Weight exp(-s) of each platform's loss after the last step."""
         return {"weights": dict(zip(self.platforms, torch.exp(-self.s).tolist(), strict=True))}
+
+    def state(self) -> dict[str, Any]:
+        return {"s": self.s, "started": self.started}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self.s.data.copy_(state["s"])
+        self.started = state["started"]
 
 
 class Upgrad(Weighting):
@@ -154,6 +168,13 @@ class Upgrad(Weighting):
         steps = max(self.steps, 1)
         means = {platform: weight / steps for platform, weight in self.weights.items()}
         return {"weights": means, "conflicts": self.conflicts / steps}
+
+    def state(self) -> dict[str, Any]:
+        return {"steps": self.steps, "conflicts": self.conflicts, "weights": self.weights}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self.steps, self.conflicts = state["steps"], state["conflicts"]
+        self.weights = state["weights"]
 
 
 def is_shared(gradients: Gradients) -> bool:

@@ -88,6 +88,7 @@ class RunPaths:
         self.card = f"{self.model}/card.json"
         self.history = f"{self.model}/history.csv"
         self.tuning = f"{results}/tuning/{{method}}.json"
+        self.checkpoints = f"{results}/checkpoints/{trained}"
         self.fit_benchmark = self.benchmark("fit", self.model)
 
         predicted = "{method}/fold-{fold}_seed-{seed}/sub-{subject}_platform-{target}"

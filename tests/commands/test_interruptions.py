@@ -1,0 +1,137 @@
+"""The command `fit`, killed, stopped or without space on its disk."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from conftest import FIT_SETTINGS, ROOT, write_fold
+
+from harmonization.files import sha256
+
+SCALES = {"a": 1}
+PHASES = [
+    {"steps": 60, "learning_rate": 1e-3, "warm_up": 20},
+    {"steps": 60, "learning_rate": 3e-4},
+]
+TRAINING = {"batch_size": 4, "validate_every": 20, "phases": PHASES}
+MADE = "weights.safetensors", "card.json", "history.csv"
+KILLS = 20
+
+
+@pytest.fixture(scope="module")
+def fold(tmp_path_factory):
+    rng = np.random.default_rng(7)
+    scans = {}
+    for subject in "xyz":
+        source = rng.standard_normal((14, 14, 14, 6))
+        images = {"source": source, "a": 2 * source + 0.1 * source**2}
+        scans[subject] = {p: (image, np.ones(image.shape[:3])) for p, image in images.items()}
+    return write_fold(tmp_path_factory.mktemp("fold"), scans, SCALES)
+
+
+@pytest.fixture
+def start(fold, tmp_path):
+    """Start the command for a model of this name; gives the process."""
+
+    def run(name, every="0.02", training=TRAINING, output=tmp_path):
+        settings = FIT_SETTINGS | {"plugin": "espcn", "training": training}
+        options = {
+            "method": "espcn",
+            "settings": json.dumps(settings),
+            "manifest": fold,
+            "target": "a",
+            "fold": 0,
+            "seed": 0,
+            "output": output / f"models/{name}",
+            "checkpoints": output / f"checkpoints/{name}/a/b",
+            "checkpoint-every": every,
+        }
+        words = [str(word) for option, value in options.items() for word in (f"--{option}", value)]
+        return subprocess.Popen(
+            [sys.executable, ROOT / "scripts/fit.py", *words],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    return run
+
+
+def finished(process):
+    said, _ = process.communicate()
+    assert process.returncode == 0, said
+    return said
+
+
+def digests(folder):
+    return [sha256(folder / name) for name in MADE]
+
+
+@pytest.mark.slow
+def test_killed_at_any_moment_it_ends_with_the_same_bytes(start, tmp_path):
+    began = time.monotonic()
+    finished(start("undisturbed"))
+    whole = time.monotonic() - began
+    expected = digests(tmp_path / "models/undisturbed")
+    moments = np.random.default_rng(3).uniform(0, whole, KILLS)
+    resumed = 0
+    for number, moment in enumerate(moments):
+        process = start(str(number))
+        time.sleep(moment)
+        process.kill()
+        process.communicate()
+        resumed += "go on after step" in finished(start(str(number)))
+        assert digests(tmp_path / f"models/{number}") == expected, moment
+    # Before its first step there is nothing to go on from.
+    assert resumed >= KILLS / 5
+    assert not (tmp_path / "checkpoints").exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_it_with_one_line_and_a_checkpoint(start, tmp_path, number):
+    process = start("stopped", every="1000")
+    said = [process.stdout.readline()]
+    assert said[0].startswith("espcn a fold 0 seed 0: step 20/120")
+    process.send_signal(number)
+    said += process.communicate()[0].splitlines()
+    assert process.returncode == 1
+    assert said[-1].startswith("error: ")
+    assert "run it again to go on from there" in said[-1]
+    assert not any("Traceback" in line for line in said)
+    assert not (tmp_path / "models").exists()
+    said = finished(start("stopped", every="1000"))
+    assert "go on after step" in said
+    finished(start("undisturbed"))
+    assert digests(tmp_path / "models/stopped") == digests(tmp_path / "models/undisturbed")
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A disk of 48 kB, less than the weights need."""
+    if os.geteuid() != 0 or not shutil.which("mount"):
+        pytest.skip("only root can mount a small disk")
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=48k", "tmpfs", disk], check=True)
+    yield disk
+    subprocess.run(["umount", disk], check=True)
+
+
+def test_a_full_disk_gives_one_line_and_no_broken_file(start, small_disk):
+    short = TRAINING | {"phases": [{"steps": 4, "learning_rate": 1e-3}]}
+    process = start("full", every="0", training=short, output=small_disk)
+    said = process.communicate()[0].splitlines()
+    assert process.returncode == 1
+    weights = small_disk / "models/full/weights.safetensors"
+    assert said[-1] == f"error: [Errno 28] No space left on device: '{weights}'"
+    assert sum(line.startswith("error: ") for line in said) == 1
+    assert sum("no checkpoint could be written" in line for line in said) == 4
+    assert not any("Traceback" in line for line in said)
+    left = [path for path in small_disk.rglob("*") if path.is_file()]
+    assert [path.name for path in left] == ["history.csv"]
