@@ -62,6 +62,11 @@ rule all:
         ),
 
 
+onstart:
+    if hint := unused_gpus(lent=gpus(True)):
+        print(hint, file=sys.stderr)
+
+
 onsuccess:
     cancel_timers()
     print(f"Tables:  {P.results}/tables\nFigures: {P.results}/figures")

@@ -400,3 +400,18 @@ def test_the_phantom_is_checked_on_request(run, results):
     assert checks["passed"].all(), checks[~checks["passed"]]
     for figure in ("anisotropy", "detail", "fods", "scanners", "checks"):
         assert (results / f"figures/phantom_{figure}.png").stat().st_size > 20_000
+
+
+def test_gpus_are_used_only_where_they_are_lent(tmp_path):
+    card = "results/tiny/models/espcn/prisma_st/fold-0_seed-0/card.json"
+
+    def asked(*options):
+        profile = ("--workflow-profile", "none")
+        result = snakemake(
+            tmp_path, "--dry-run", "--printshellcmds", *profile, *options, "--", card
+        )
+        assert result.returncode == 0, result.stderr
+        return re.findall(r"--gpus (\d)", result.stdout + result.stderr)
+
+    assert asked() == ["0"]
+    assert asked("--resources", "gpu=2") == ["1"]

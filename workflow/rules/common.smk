@@ -18,6 +18,7 @@ from snakemake.exceptions import WorkflowError
 from harmonization.files import InputError
 from harmonization.plan.configuration import with_own_platforms
 from harmonization.plan.failures import failures
+from harmonization.plan.machine import unused_gpus
 from harmonization.plan.paths import BidsScan, expand_models
 from harmonization.plan.plan import SELECTIONS, Plan
 from harmonization.plan.scheduler import cancel_timers
@@ -81,6 +82,12 @@ def platform_of(wildcards):
         return PLAN.platform_named(wildcards.session, wildcards.acquisition)
     except InputError as error:
         raise WorkflowError(str(error)) from None
+
+
+def gpus(trained):
+    """GPUs that a job asks for: on this machine only if --resources gpu=N lends N of them."""
+    elsewhere = workflow.remote_exec or not workflow.local_exec
+    return int(trained and (elsewhere or "gpu" in workflow.global_resources))
 
 
 def of_platform(pattern, wildcards):

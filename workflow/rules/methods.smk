@@ -30,7 +30,7 @@ rule fit:
     conda:
         "../../envs/environment.yaml"
     resources:
-        gpu=lambda w: int(METHODS[w.method].is_trained),
+        gpu=lambda w: gpus(METHODS[w.method].is_trained),
     params:
         version=lambda w: PLAN.version("fit", w.method),
         settings=lambda w: as_json(PLAN.fit_settings(w.method)),
@@ -77,7 +77,7 @@ rule tune:
     conda:
         "../../envs/environment.yaml"
     resources:
-        gpu=1,
+        gpu=lambda w: gpus(True),
     params:
         version=lambda w: PLAN.version("tune", w.method),
         settings=lambda w: as_json(PLAN.fit_settings(w.method)),
@@ -118,7 +118,7 @@ rule predict:
     conda:
         "../../envs/environment.yaml"
     resources:
-        gpu=lambda w: int(METHODS[w.method].is_trained),
+        gpu=lambda w: gpus(METHODS[w.method].is_trained),
     params:
         version=lambda w: PLAN.version("predict", w.method),
         folder=subpath(input.weights, parent=True),
