@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from harmonization.files import InputError, run_command, write_text
+from harmonization.files import InputError, run_command, tell, write_text
 from harmonization.report.metrics import read_metrics
 from harmonization.report.tables import subject_means
 
@@ -30,7 +30,7 @@ def main() -> None:
     ]
     table = pd.concat(tables)
     write_text(args.output, table.to_csv(index=False, lineterminator="\n", float_format="%.4f"))
-    print(table.to_string(index=False, float_format="%.3f"))
+    tell(table.to_string(index=False, float_format="%.3f"))
 
 
 def effect_rows(effect: str, metrics: pd.DataFrame, methods: list[str]) -> pd.DataFrame:

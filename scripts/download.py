@@ -1,11 +1,10 @@
 """Download the files of one scan from OpenNeuro, and check them against the version's checksums."""
 
 import argparse
-import sys
 from pathlib import Path
 
 from harmonization.data.openneuro import download
-from harmonization.files import run_command
+from harmonization.files import run_command, tell
 
 
 def main() -> None:
@@ -22,14 +21,8 @@ def main() -> None:
         args.mirror,
         args.bucket,
         args.at_once,
-        report,
+        tell,
     )
-
-
-def report(line: str) -> None:
-    """Print a line in a single write, so that lines of simultaneous downloads do not mix."""
-    sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -6,11 +6,10 @@ It reads only the training and validation files that the manifest names.
 import argparse
 import csv
 import dataclasses
-import functools
 import json
 from pathlib import Path
 
-from harmonization.files import run_command, whole_file
+from harmonization.files import run_command, tell, whole_file
 from harmonization.learning.checkpoints import EVERY, Checkpoints
 from harmonization.learning.devices import choose_device
 from harmonization.learning.fitting import Fit, fit_model
@@ -60,7 +59,10 @@ def main() -> None:
         matches=args.matches,
         precision=args.precision,
     )
-    report = functools.partial(print, label, flush=True)
+
+    def report(line: str) -> None:
+        tell(f"{label} {line}")
+
     checkpoints = None
     if args.checkpoints:
         definition = {"code": args.version}

@@ -6,14 +6,13 @@ of the weights. The best of them is then trained for twice the steps.
 
 import argparse
 import dataclasses
-import functools
 import itertools
 import json
 import time
 from pathlib import Path
 from typing import Any
 
-from harmonization.files import run_command, write_json
+from harmonization.files import run_command, tell, write_json
 from harmonization.learning.devices import choose_device
 from harmonization.learning.fitting import Fit, fit_model
 from harmonization.learning.sizing import lengthened
@@ -46,7 +45,10 @@ def main() -> None:
 
     def error_of(training: dict[str, Any], label: str) -> float:
         changed = dataclasses.replace(wanted, settings={**args.settings, "training": training})
-        report = functools.partial(print, f"{args.method} {args.target} {label}:", flush=True)
+
+        def report(line: str) -> None:
+            tell(f"{args.method} {args.target} {label}: {line}")
+
         _, card, _ = fit_model(changed, args.manifest, device, report)
         return card.outcome["validation_mse"]
 
@@ -66,8 +68,8 @@ def main() -> None:
     }
     write_json(args.output, outcome)
     for row in tried:
-        print("{rate:5.2f} x rate, decay {weight_decay}: {validation_mse:.4f}".format(**row))
-    print(f"twice the steps: {outcome['doubling']:+.1%}")
+        tell("{rate:5.2f} x rate, decay {weight_decay}: {validation_mse:.4f}".format(**row))
+    tell(f"twice the steps: {outcome['doubling']:+.1%}")
 
 
 def varied(training: dict[str, Any], rate: float, decay: float) -> dict[str, Any]:

@@ -71,8 +71,8 @@ rule compare_effects:
     message:
         "Compare the effects of the scanners"
     shell:
-        "python -m compare_effects --effects {params.effects} --methods {params.methods}"
-        " --metrics {input:q} --output {output:q} 2>&1 | tee {log:q}"
+        "CONSOLE=/dev/fd/3 python -m compare_effects --effects {params.effects} --methods {params.methods}"
+        " --metrics {input:q} --output {output:q} 3>&1 &> {log:q}"
 
 
 onerror:

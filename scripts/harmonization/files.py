@@ -3,11 +3,16 @@
 import hashlib
 import json
 import os
+import platform
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from glob import escape
 from pathlib import Path
 from typing import Any
+
+STARTED = "Started"  # how the log of a job begins
 
 
 class InputError(Exception):
@@ -15,12 +20,57 @@ class InputError(Exception):
 
 
 def run_command(main: Callable[[], None]) -> None:
-    """Run a command's `main`; bad input ends it with one line and exit status 1."""
+    """Run a command's `main`; bad input ends it with one line and exit status 1.
+
+    The log of an attempt that does not succeed is kept, see `keep_log`.
+    """
+    kept = keep_log()
     try:
         main()
     except (InputError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
+    if kept:
+        kept.unlink(missing_ok=True)
+
+
+def keep_log() -> Path | None:
+    """Give the log of this attempt a second name, ``<name>.attempt-<n>.log``.
+
+    Snakemake removes the log of a job before it tries again. The second name is there from the
+    start, because nothing can be done once the job is killed.
+
+    Returns
+    -------
+    Path or None
+        The second name, to be removed by an attempt that succeeds; None if errors go elsewhere, or
+        the system does not tell where (only Linux does).
+    """
+    try:
+        log = Path("/proc/self/fd/2").readlink()
+        if log.suffix != ".log" or "logs" not in log.parts:
+            return None
+        number = 1 + len(list(log.parent.glob(f"{escape(log.stem)}.attempt-*.log")))
+        kept = log.with_name(f"{log.stem}.attempt-{number}.log")
+        kept.hardlink_to(log)
+    except OSError:
+        return None
+    job = f", Slurm job {os.environ['SLURM_JOB_ID']}" if "SLURM_JOB_ID" in os.environ else ""
+    at = datetime.now().astimezone().isoformat(timespec="seconds")
+    print(f"{STARTED} {at} on {platform.node()}{job}", file=sys.stderr, flush=True)
+    return kept
+
+
+def tell(line: str) -> None:
+    """Print a line of progress to the log, and to the console if the rule says where it is.
+
+    A rule says so in the variable ``CONSOLE``. Lines are written at once, so that those of jobs
+    that run side by side do not mix; a console that is gone ends nothing.
+    """
+    print(line, flush=True)
+    if console := os.environ.get("CONSOLE"):
+        with suppress(OSError), Path(console).open("a") as stream:
+            stream.write(f"{line}\n")
 
 
 @contextmanager

@@ -158,7 +158,7 @@ def test_the_error_of_every_failed_job_comes_with_its_log(tmp_path):
         f"  Log: {tmp_path / 'a'}",
         "KeyError: 3",
         f"  Log: {tmp_path / 'b'}",
-        "error: the log is empty",
+        "error: the job ended without a word; was it killed, or short of memory?",
         f"  Log: {tmp_path / 'c'}",
     ]
     assert failures([str(tmp_path / "nowhere")]) == ""

@@ -47,13 +47,13 @@ rule fit:
     message:
         "Fit {wildcards.method} to {wildcards.target}, fold {wildcards.fold}, seed {wildcards.seed}"
     shell:
-        "python -m fit --method {wildcards.method} --settings {params.settings:q}"
+        "CONSOLE=/dev/fd/3 python -m fit --method {wildcards.method} --settings {params.settings:q}"
         " --manifest {input.manifest:q} --target {wildcards.target} --fold {wildcards.fold}"
         " --seed {wildcards.seed} --components {params.components}"
         " --matches {params.matches}"
         " --precision {params.precision} --gpus {resources.gpu}"
         " --output {params.folder:q} --checkpoints {params.checkpoints:q}"
-        " --version {params.version} 2>&1 | tee {log:q}"
+        " --version {params.version} 3>&1 &> {log:q}"
 
 
 # Nothing asks for it but `make tune`, on the tuning cohort.
@@ -92,11 +92,11 @@ rule tune:
     message:
         "Tune {wildcards.method}"
     shell:
-        "python -m tune --method {wildcards.method} --settings {params.settings:q}"
+        "CONSOLE=/dev/fd/3 python -m tune --method {wildcards.method} --settings {params.settings:q}"
         " --manifest {input.manifest:q} --target {params.target}"
         " --components {params.components} --matches {params.matches}"
         " --precision {params.precision} --gpus {resources.gpu}"
-        " --output {output:q} 2>&1 | tee {log:q}"
+        " --output {output:q} 3>&1 &> {log:q}"
 
 
 rule predict:

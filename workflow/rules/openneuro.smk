@@ -33,8 +33,8 @@ rule download:
     message:
         "Download {wildcards.session} of {wildcards.subject}"
     shell:
-        "python -m download --paths {params.paths} --root {params.root:q}"
-        " --mirror {params.mirror:q} --bucket {params.bucket:q} 2>&1 | tee {log:q}"
+        "CONSOLE=/dev/fd/3 python -m download --paths {params.paths} --root {params.root:q}"
+        " --mirror {params.mirror:q} --bucket {params.bucket:q} 3>&1 &> {log:q}"
 
 
 use rule download as download_description with:

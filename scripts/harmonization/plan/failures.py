@@ -4,6 +4,8 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+from harmonization.files import STARTED
+
 # What Snakemake writes about a job that failed.
 FAILED_JOB = re.compile(r"^ +log: (.+?) \(check log file", flags=re.MULTILINE)
 
@@ -29,6 +31,8 @@ def failures(snakemake_logs: Iterable[str]) -> str:
 def _reason(log: Path) -> str:
     """The last error in a log, or else its last line."""
     text = log.read_text(errors="replace") if log.exists() else ""
-    lines = [line for line in text.splitlines() if line.strip()] or ["error: the log is empty"]
+    lines = [line for line in text.splitlines() if line.strip()]
+    if all(line.startswith(STARTED) for line in lines):
+        return "error: the job ended without a word; was it killed, or short of memory?"
     errors = [line for line in lines if line.startswith("error: ")]
     return (errors or lines)[-1]
