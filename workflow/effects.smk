@@ -14,6 +14,7 @@ sys.path.insert(0, str(ROOT / "scripts"))
 from harmonization.plan.configuration import merge
 from harmonization.plan.failures import failures
 from harmonization.plan.paths import RunPaths
+from harmonization.plan.resources import needs
 from harmonization.plan.scheduler import cancel_timers
 from harmonization.plan.version import code_version
 
@@ -64,6 +65,8 @@ rule compare_effects:
         P.benchmark("compare_effects", TABLE)
     conda:
         "../envs/environment.yaml"
+    resources:
+        **needs(gigabytes=2, minutes=10),
     params:
         version=code_version(ROOT / "scripts", "compare_effects"),
         effects=list(STUDIES),

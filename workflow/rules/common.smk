@@ -21,6 +21,7 @@ from harmonization.plan.failures import failures
 from harmonization.plan.machine import unused_gpus
 from harmonization.plan.paths import BidsScan, expand_models
 from harmonization.plan.plan import SELECTIONS, Plan
+from harmonization.plan.resources import needs
 from harmonization.plan.scheduler import cancel_timers
 
 # One pinned environment runs everything, so jobs use the Python that runs Snakemake. They find the

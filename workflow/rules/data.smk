@@ -18,6 +18,8 @@ rule validate_scan:
     priority: 3
     conda:
         "../../envs/environment.yaml"
+    resources:
+        **needs(gigabytes=4, minutes=20),
     params:
         version=PLAN.version("validate_scan"),
         # A function of the wildcards alone: Snakemake compares no parameter made from inputs.
@@ -48,6 +50,8 @@ rule validate_dataset:
     priority: 3
     conda:
         "../../envs/environment.yaml"
+    resources:
+        **needs(gigabytes=1, minutes=10),
     params:
         version=PLAN.version("validate_dataset"),
         contents=as_json(PLAN.contents_of_description()),
@@ -73,6 +77,8 @@ rule denoise:
         P.benchmark("denoise", P.denoised)
     conda:
         "../../envs/environment.yaml"
+    resources:
+        **needs(gigabytes=6, minutes=60),
     params:
         version=PLAN.version("denoise"),
     message:
@@ -97,6 +103,8 @@ if PLAN.data_source.description:
             P.benchmark("describe_import", P.dataset_description)
         conda:
             "../../envs/environment.yaml"
+        resources:
+            **needs(gigabytes=1, minutes=5),
         params:
             version=PLAN.version("describe_import"),
             name=PLAN.data_source.description.format(**config["dataset"]["openneuro"]),

@@ -21,6 +21,8 @@ rule evaluate:
         method=one_of(METHODS),
     conda:
         "../../envs/environment.yaml"
+    resources:
+        **needs(gigabytes=6, minutes=20),
     params:
         version=PLAN.version("evaluate"),
         family=lambda w: METHODS[w.method].family,
@@ -47,6 +49,8 @@ rule collect:
         P.benchmark("collect", P.metrics)
     conda:
         "../../envs/environment.yaml"
+    resources:
+        **needs(gigabytes=2, minutes=10),
     params:
         version=PLAN.version("collect"),
         # As functions, for Snakemake would fill in the wildcards of a text.

@@ -14,6 +14,8 @@ rule split:
         P.benchmark("split", P.manifest)
     conda:
         "../../envs/environment.yaml"
+    resources:
+        **needs(gigabytes=8, minutes=20),
     params:
         version=PLAN.version("split"),
         parts=lambda w: as_json(PLAN.parts(w.fold, SELECTIONS[w.selection])),
@@ -42,6 +44,8 @@ rule split_scoring:
     priority: 2
     conda:
         "../../envs/environment.yaml"
+    resources:
+        **needs(gigabytes=2, minutes=10),
     params:
         version=PLAN.version("split_scoring"),
         subjects=lambda w: PLAN.parts(w.fold)["test"],

@@ -17,6 +17,8 @@ rule crop_kspace:
         P.benchmark("crop_kspace", P.cropped)
     conda:
         "../../envs/environment.yaml"
+    resources:
+        **needs(gigabytes=4, minutes=20),
     params:
         version=PLAN.version("crop_kspace"),
         factor=lambda w: PLAN.platforms[w.platform]["crop"],
@@ -42,6 +44,8 @@ rule register:
         "../../envs/flirt.yaml"
         if config["registration"]["program"] == "flirt"
         else "../../envs/environment.yaml"
+    resources:
+        **needs(gigabytes=4, minutes=30),
     params:
         version=PLAN.version("register"),
         program=config["registration"]["program"],
@@ -72,6 +76,8 @@ rule fit_sh:
         P.benchmark("fit_sh", P.sh)
     conda:
         "../../envs/environment.yaml"
+    resources:
+        **needs(gigabytes=6, minutes=30),
     params:
         version=PLAN.version("fit_sh"),
         scale=lambda w: PLAN.scales.get(w.platform, 1),

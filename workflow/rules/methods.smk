@@ -30,6 +30,7 @@ rule fit:
     conda:
         "../../envs/environment.yaml"
     resources:
+        **needs(gigabytes=16, minutes=240),
         gpu=lambda w: gpus(METHODS[w.method].is_trained),
     params:
         version=lambda w: PLAN.version("fit", w.method),
@@ -77,6 +78,7 @@ rule tune:
     conda:
         "../../envs/environment.yaml"
     resources:
+        **needs(gigabytes=8, minutes=120),
         gpu=lambda w: gpus(True),
     params:
         version=lambda w: PLAN.version("tune", w.method),
@@ -118,6 +120,7 @@ rule predict:
     conda:
         "../../envs/environment.yaml"
     resources:
+        **needs(gigabytes=6, minutes=30),
         gpu=lambda w: gpus(METHODS[w.method].is_trained),
     params:
         version=lambda w: PLAN.version("predict", w.method),
@@ -146,6 +149,8 @@ rule copy_scan:
         method=one_of(name for name, method in METHODS.items() if method.scan),
     conda:
         "../../envs/environment.yaml"
+    resources:
+        **needs(gigabytes=1, minutes=5),
     message:
         "Take the {wildcards.method} of {wildcards.target} of {wildcards.subject}"
     shell:

@@ -16,6 +16,8 @@ rule import_scan:
         P.benchmark("import_scan", first.dwi)
     conda:
         "../../envs/environment.yaml"
+    resources:
+        **needs(gigabytes=4, minutes=20),
     params:
         version=PLAN.version("import_scan"),
         contents=lambda w: as_json(PLAN.contents_of_scan(w.subject, platform_of(w))),

@@ -23,6 +23,8 @@ rule download:
     conda:
         "../../envs/environment.yaml"
     # No code version: checksums decide what is right, and nobody wants to download it again.
+    resources:
+        **needs(gigabytes=1, minutes=60),
     params:
         root=PLAN.data,
         paths=lambda w, output: [

@@ -18,6 +18,8 @@ rule build_atlas:
         P.benchmark("build_atlas", P.atlas)
     conda:
         "../../envs/environment.yaml"
+    resources:
+        **needs(gigabytes=2, minutes=10),
     params:
         version=PLAN.version("build_atlas"),
     message:
@@ -40,6 +42,8 @@ rule describe_dataset:
         P.benchmark("describe_dataset", P.dataset_description)
     conda:
         "../../envs/environment.yaml"
+    resources:
+        **needs(gigabytes=1, minutes=5),
     params:
         version=PLAN.version("describe_dataset"),
         seed=config["dataset"]["seed"],
@@ -68,6 +72,8 @@ rule simulate:
         P.benchmark("simulate", first.dwi)
     conda:
         "../../envs/environment.yaml"
+    resources:
+        **needs(gigabytes=4, minutes=20),
     params:
         version=PLAN.version("simulate"),
         seed=config["dataset"]["seed"],
@@ -120,6 +126,8 @@ rule redraw_noise:
         P.benchmark("redraw_noise", P.expected)
     conda:
         "../../envs/environment.yaml"
+    resources:
+        **needs(gigabytes=4, minutes=30),
     params:
         version=PLAN.version("redraw_noise"),
         seed=config["dataset"]["seed"],
@@ -159,6 +167,8 @@ rule check_phantom:
         )
     conda:
         "../../envs/environment.yaml"
+    resources:
+        **needs(gigabytes=8, minutes=60),
     params:
         version=PLAN.version("check_phantom"),
         seed=config["dataset"]["seed"],

@@ -51,6 +51,8 @@ rule remove_ringing:
         P.benchmark("remove_ringing", P.step("ringing"))
     conda:
         "../../envs/environment.yaml"
+    resources:
+        **needs(gigabytes=4, minutes=60),
     params:
         version=PLAN.version("remove_ringing"),
     message:
@@ -75,6 +77,8 @@ rule correct_motion:
         P.benchmark("correct_motion", P.step("motion"))
     conda:
         "../../envs/environment.yaml"
+    resources:
+        **needs(gigabytes=6, minutes=60),
     params:
         version=PLAN.version("correct_motion"),
     message:
@@ -102,6 +106,8 @@ rule make_mask:
         P.benchmark("make_mask", first.mask)
     conda:
         "../../envs/environment.yaml"
+    resources:
+        **needs(gigabytes=4, minutes=20),
     params:
         version=PLAN.version("make_mask"),
         given=lambda w, input: f"--given {quote(input.given)}" if input.given else "",
@@ -126,6 +132,8 @@ rule write_scan:
         P.benchmark("write_scan", first.dwi)
     conda:
         "../../envs/environment.yaml"
+    resources:
+        **needs(gigabytes=4, minutes=20),
     params:
         version=PLAN.version("write_scan"),
         steps=lambda w: PLAN.steps(platform_of(w)),

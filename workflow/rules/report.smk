@@ -17,6 +17,8 @@ rule write_config:
         P.benchmark("write_config", P.config)
     conda:
         "../../envs/environment.yaml"
+    resources:
+        **needs(gigabytes=1, minutes=5),
     params:
         version=PLAN.version("write_config"),
         config=as_json({**config, "method_settings": PLAN.method_settings()}),
@@ -43,6 +45,8 @@ rule make_table:
         P.benchmark("make_table", P.table.format(table="patch_mse", format="csv"))
     conda:
         "../../envs/environment.yaml"
+    resources:
+        **needs(gigabytes=4, minutes=20),
     params:
         version=PLAN.version("make_table"),
         # In the order of the methods, which becomes the order of the table's rows.
@@ -74,6 +78,8 @@ rule tabulate_regions:
         P.benchmark("tabulate_regions", P.table.format(table="regions", format="csv"))
     conda:
         "../../envs/environment.yaml"
+    resources:
+        **needs(gigabytes=4, minutes=20),
     params:
         version=PLAN.version("tabulate_regions"),
         methods=json.dumps(PLAN.table_rows()),
@@ -101,6 +107,8 @@ rule tabulate_methods:
         P.benchmark("tabulate_methods", P.table.format(table="methods", format="csv"))
     conda:
         "../../envs/environment.yaml"
+    resources:
+        **needs(gigabytes=4, minutes=20),
     params:
         version=PLAN.version("tabulate_methods"),
         folders=lambda w: P.model,
@@ -132,6 +140,8 @@ rule tabulate_runtime:
         P.benchmark("tabulate_runtime", P.table.format(table="runtime", format="csv"))
     conda:
         "../../envs/environment.yaml"
+    resources:
+        **needs(gigabytes=4, minutes=20),
     params:
         version=PLAN.version("tabulate_runtime"),
         benchmarks=lambda w: P.fit_benchmark,
@@ -168,6 +178,8 @@ rule tabulate_registrations:
         )
     conda:
         "../../envs/environment.yaml"
+    resources:
+        **needs(gigabytes=4, minutes=20),
     params:
         version=PLAN.version("tabulate_registrations"),
         of_scans=as_options(
@@ -213,6 +225,8 @@ rule plot_registration:
         )
     conda:
         "../../envs/environment.yaml"
+    resources:
+        **needs(gigabytes=4, minutes=20),
     params:
         version=PLAN.version("plot_registration"),
         labels=lambda w: [
@@ -251,6 +265,8 @@ rule plot_platforms:
         P.benchmark("plot_platforms", P.figure.format(figure="platforms", format="png"))
     conda:
         "../../envs/environment.yaml"
+    resources:
+        **needs(gigabytes=4, minutes=20),
     params:
         version=PLAN.version("plot_platforms"),
         platforms=PLAN.used_platforms,
@@ -285,6 +301,8 @@ rule plot_learning_curves:
         )
     conda:
         "../../envs/environment.yaml"
+    resources:
+        **needs(gigabytes=4, minutes=20),
     params:
         version=PLAN.version("plot_learning_curves"),
         folders=lambda w: P.model,
@@ -318,6 +336,8 @@ rule plot_errors:
         )
     conda:
         "../../envs/environment.yaml"
+    resources:
+        **needs(gigabytes=4, minutes=20),
     params:
         version=PLAN.version("plot_errors"),
         labels=[METHODS[name].label for name in config["methods"]],
