@@ -1,7 +1,9 @@
 """A training that stops and goes on ends as if it had never stopped."""
 
+import math
 import os
 import signal
+from datetime import datetime
 
 import pytest
 import torch
@@ -217,6 +219,7 @@ def test_a_signal_ends_a_training_with_a_checkpoint(tmp_path, number):
 
 
 def test_it_stops_by_itself_before_the_jobs_time_is_over(tmp_path, monkeypatch):
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
     monkeypatch.setenv("SLURM_JOB_START_TIME", "1000")
     monkeypatch.setenv("SLURM_JOB_END_TIME", "2000")
     checkpoints = Checkpoints(tmp_path / "training", {}, report=quietly)
@@ -226,16 +229,34 @@ def test_it_stops_by_itself_before_the_jobs_time_is_over(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("environment", "expected"),
-    [
-        ({}, float("inf")),
-        ({"SLURM_JOB_END_TIME": "2000"}, float("inf")),
-        ({"SLURM_JOB_START_TIME": "1000", "SLURM_JOB_END_TIME": "2000"}, 1900),
-        ({"SLURM_JOB_START_TIME": "0", "SLURM_JOB_END_TIME": "86400"}, 86280),
-    ],
+    ("start", "end", "expected"), [("1000", "2000", 1900), ("0", "86400", 86280)]
 )
-def test_the_deadline_is_what_slurm_says(environment, expected):
-    assert deadline(environment) == expected
+def test_the_deadline_is_what_slurm_says(start, end, expected):
+    slurm = {"SLURM_JOB_ID": "7", "SLURM_JOB_START_TIME": start, "SLURM_JOB_END_TIME": end}
+    assert deadline(slurm) == expected
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ("echo 2026-11-27T10:00:00 2026-11-27T11:00:00", 58 * 60),
+        ("echo 2026-11-27T10:00:00 NONE", math.inf),
+        ("exit 1", math.inf),
+        (None, math.inf),
+    ],
+    ids=["limit", "no limit", "no controller", "no squeue"],
+)
+def test_an_older_slurm_is_asked(tmp_path, monkeypatch, said, expected):
+    if said:
+        (tmp_path / "squeue").write_text(f"#!/bin/sh\n{said}\n")
+        (tmp_path / "squeue").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    start = datetime.fromisoformat("2026-11-27T10:00:00").timestamp()
+    assert deadline({"SLURM_JOB_ID": "7"}) - start == expected
+
+
+def test_without_slurm_there_is_no_deadline():
+    assert deadline({}) == math.inf
 
 
 def test_a_checkpoint_that_cannot_be_written_ends_nothing(tmp_path):

@@ -7,13 +7,16 @@ ever unpickled. Its name holds the step and the hash of its bytes.
 import dataclasses
 import hashlib
 import json
+import math
 import os
 import re
 import shutil
 import signal
+import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -177,14 +180,28 @@ def unpacked(value: Any, tensor: Callable[[str], Tensor]) -> Any:
     return value
 
 
-def deadline(environment: dict[str, str]) -> float:
+def deadline(environment: Mapping[str, str]) -> float:
     """Time, in seconds since the epoch, at which a job must stop to save its state.
 
-    Slurm tells when it will kill the job. A tenth of the job's time is kept back, two minutes at
-    most. Without Slurm there is no deadline.
+    Slurm tells when it will kill a job: from version 23.02 in the job's environment, before that
+    by ``squeue``. A tenth of the job's time is kept back, two minutes at most. Without Slurm, or
+    without a limit, there is no deadline.
     """
+    if "SLURM_JOB_ID" not in environment:
+        return math.inf
     try:
         start, end = (float(environment[f"SLURM_JOB_{name}_TIME"]) for name in ("START", "END"))
-    except (KeyError, ValueError):
-        return float("inf")
+    except KeyError:
+        start, end = times_of_job(environment["SLURM_JOB_ID"])
     return end - min(120.0, (end - start) / 10)
+
+
+def times_of_job(job: str) -> tuple[float, float]:
+    """Start and end of a Slurm job as ``squeue`` says; the end is infinite if it cannot say."""
+    command = ["squeue", "--noheader", "--job", job, "--format", "%S %e"]
+    try:
+        said = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+        start, end = (datetime.fromisoformat(word).timestamp() for word in said.stdout.split())
+    except (OSError, subprocess.SubprocessError, ValueError):
+        return 0.0, math.inf
+    return start, end
