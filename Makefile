@@ -41,10 +41,10 @@ tune: setup
 	@$(BIN)/snakemake --configfile config/tuning.yaml --cores $(CORES) $(METHOD:%=results/tuning/tuning/%.json)
 
 test: .venv/installed-for-tests
-	@$(BIN)/python -m pytest -n $(CORES) --dist loadfile -m "not slow"
+	@$(BIN)/python -m pytest -n $(CORES) --dist loadfile --durations=12 -m "not slow"
 
 test-slow: .venv/installed-for-tests
-	@$(BIN)/python -m pytest -n $(CORES) --dist loadfile -m slow -o faulthandler_timeout=2700
+	@$(BIN)/python -m pytest -n $(CORES) --dist loadfile --durations=12 -m slow -o faulthandler_timeout=2700
 
 test-all: test test-slow
 
