@@ -91,7 +91,7 @@ class Checkpoints:
             After a signal, or if the end of the job's time is near.
         """
         if time.time() >= self.deadline:
-            self.reason = "the job's time is over"
+            self.reason = "the job's time is nearly over"
         if not self.reason and time.monotonic() < self.last + self.every:
             return
         now = state()
