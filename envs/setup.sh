@@ -22,4 +22,8 @@ echo "Installing $(grep -c == envs/requirements.txt) packages into .venv, a few 
 .venv/bin/python -m pip install --disable-pip-version-check --no-compile --retries 2 \
     -r envs/requirements.txt >.venv/install.log 2>&1 ||
     fail "cannot install the packages (no network?): $(grep -i error .venv/install.log | head -n 1); details in .venv/install.log"
+# Unless Python may not keep what it compiles, as in many containers: each job would compile it again.
+if [ -n "${PYTHONDONTWRITEBYTECODE:-}" ]; then
+    .venv/bin/python -m compileall -q -j 0 .venv/lib >/dev/null 2>&1
+fi
 touch .venv/installed

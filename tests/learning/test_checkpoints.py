@@ -223,7 +223,7 @@ def test_it_stops_by_itself_before_the_jobs_time_is_over(tmp_path, monkeypatch):
     monkeypatch.setenv("SLURM_JOB_START_TIME", "1000")
     monkeypatch.setenv("SLURM_JOB_END_TIME", "2000")
     checkpoints = Checkpoints(tmp_path / "training", {}, report=quietly)
-    with pytest.raises(StoppedError, match="time is nearly over: stopped after step 1; run it again"):
+    with pytest.raises(StoppedError, match="nearly over: stopped after step 1; run it again"):
         fitted(espcn, SETTINGS, checkpoints)
     assert of_step(tmp_path / "training", 1)
 

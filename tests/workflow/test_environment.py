@@ -1,11 +1,14 @@
 """One environment: all its files hold the same exact pins, and it is the one that runs here."""
 
 import importlib.metadata
+import importlib.util
 import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
+import pytest
 import yaml
 from conftest import ROOT
 
@@ -111,3 +114,10 @@ def test_make_gives_snakemake_a_cache_where_the_home_cannot_be_written_to(tmp_pa
             env=environment | {"HOME": home},
         )
         assert said.stdout.strip() == cache
+
+
+@pytest.mark.parametrize("package", ["snakemake", "torch"])
+def test_packages_are_compiled(package):
+    """Otherwise each of thousands of jobs compiles them again, which doubles its start."""
+    source = importlib.util.find_spec(package).origin
+    assert Path(importlib.util.cache_from_source(source)).exists()
