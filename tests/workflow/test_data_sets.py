@@ -86,7 +86,7 @@ def test_a_broken_data_set_stops_before_anything_expensive(own_data):
     *_, error, log = result.stderr.strip().splitlines()
     assert error.startswith(f"error: {scan}.bvec: holds a table of shape (1, 3)")
     log = own_data / log.strip().removeprefix("Log: ")
-    started, *rest = log.read_text().splitlines()
+    started, *rest = filter(None, log.read_text().splitlines())
     assert started.startswith("Started ")
     assert rest == [error]
     for later in ("sh", "models", "validation.txt"):
