@@ -75,20 +75,26 @@ def digests(folder):
 
 @pytest.mark.slow
 def test_killed_at_any_moment_it_ends_with_the_same_bytes(start, tmp_path):
+    process = start("undisturbed")
     began = time.monotonic()
-    finished(start("undisturbed"))
-    whole = time.monotonic() - began
+    process.stdout.readline()
+    first_line = time.monotonic()
+    finished(process)
+    ended = time.monotonic()
     expected = digests(tmp_path / "models/undisturbed")
-    moments = np.random.default_rng(3).uniform(0, whole, KILLS)
+    random = np.random.default_rng(3)
     resumed = 0
-    for number, moment in enumerate(moments):
+    for number in range(KILLS):
         process = start(str(number))
-        time.sleep(moment)
+        if number % 2:  # half of them while it trains, the others at any time
+            process.stdout.readline()
+            time.sleep(random.uniform(0, ended - first_line))
+        else:
+            time.sleep(random.uniform(0, ended - began))
         process.kill()
         process.communicate()
         resumed += "go on after step" in finished(start(str(number)))
-        assert digests(tmp_path / f"models/{number}") == expected, moment
-    # Before its first step there is nothing to go on from.
+        assert digests(tmp_path / f"models/{number}") == expected, number
     assert resumed >= KILLS / 5
     assert not (tmp_path / "checkpoints").exists()
 
