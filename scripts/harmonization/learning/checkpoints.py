@@ -122,6 +122,7 @@ class Checkpoints:
     def clear(self) -> None:
         """Remove all checkpoints: the training is finished."""
         shutil.rmtree(self.folder, ignore_errors=True)
+        # The folders of its target, its method and all checkpoints, as soon as nothing is in them.
         for parent in self.folder.parents[:3]:
             try:
                 parent.rmdir()

@@ -6,6 +6,7 @@ import itertools
 import math
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -84,20 +85,16 @@ def train(
         If a signal or the end of the job's time stopped it.
     """
     trainer = Trainer(network, training, validation, settings, seed, precision, report)
-    if checkpoints is None:
-        trainer.begin()
-        while trainer.step < trainer.total:
-            trainer.advance()
-        return trainer.finish()
-    state = checkpoints.newest()
-    if state is None:
-        trainer.begin()
-    else:
+    state = checkpoints.newest() if checkpoints else None
+    if state:
         trainer.restore(state)
-    with checkpoints.watching():
+    else:
+        trainer.begin()
+    with checkpoints.watching() if checkpoints else nullcontext():
         while trainer.step < trainer.total:
             trainer.advance()
-            checkpoints.keep(trainer.state)
+            if checkpoints:
+                checkpoints.keep(trainer.state)
     return trainer.finish()
 
 
