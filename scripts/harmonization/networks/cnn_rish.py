@@ -60,7 +60,10 @@ class CnnRish(Network):
         features = torch.log(energy / self.mean_energy.view(shape) + FLOOR)
         # The ratio is computed in float32 whatever the precision of the convolutions.
         gain = torch.exp(self.log_ratio(features).float() / 2)
-        sizes = torch.tensor(self.sizes, device=x.device)
-        rescaled = upsample(raw, self.task.r) * gain.repeat_interleave(sizes, dim=1)
+        gains = [
+            of_order.expand(-1, size, -1, -1, -1)
+            for of_order, size in zip(gain.split(1, dim=1), self.sizes, strict=True)
+        ]
+        rescaled = upsample(raw, self.task.r) * torch.cat(gains, dim=1)
         y = (rescaled - self.target_mean.view(shape)) / self.target_scale
         return {self.task.target: y}, []
