@@ -2,7 +2,6 @@
 
 import json
 
-import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
@@ -350,25 +349,6 @@ def test_damaged_weights_are_refused(command, tmp_path, model):
     assert not options["output"].exists()
 
 
-def test_a_prediction_on_another_grid_is_not_scored(command, tmp_path):
-    image = np.ones((7, 7, 7, 15), np.float32)
-    for name, affine in (("prediction", AFFINE), ("measured", AFFINE + np.eye(4) * 0.1)):
-        nib.save(nib.Nifti1Image(image, affine), tmp_path / f"{name}.nii")
-    labels = dict.fromkeys(("method", "family", "target", "fold", "seed", "subject"), "x")
-    outputs = {"output": tmp_path / "scores.csv", "slice": tmp_path / "slice.npz"}
-    images = {name: tmp_path / f"{name}.nii" for name in ("prediction", "measured")}
-    status, error = command(
-        "evaluate",
-        labels
-        | images
-        | outputs
-        | {"mask": "mask.nii", "manifest": "fold.json", "scoring": "s.json"},
-    )
-    assert (status, len(error.splitlines())) == (1, 1)
-    assert "prediction.nii: shape (7, 7, 7, 15) or affine differs" in error
-    assert not outputs["output"].exists()
-
-
 @pytest.fixture
 def to_score(tmp_path):
     """A prediction of three patches that count; it reaches the first only in part."""
@@ -392,12 +372,22 @@ def to_score(tmp_path):
         "target": "t",
         "prediction": tmp_path / "prediction.nii",
         "measured": tmp_path / "measured.nii",
-        "mask": [tmp_path / "mask.nii", tmp_path / "own.nii"],
+        "mask": tmp_path / "mask.nii",
+        "own-mask": tmp_path / "own.nii",
         "manifest": tmp_path / "fold.json",
         "scoring": tmp_path / "scoring.json",
         "output": tmp_path / "scores.csv",
         "slice": tmp_path / "slice.npz",
     }
+
+
+def test_a_prediction_on_another_grid_is_not_scored(command, to_score):
+    image, affine = read_image(to_score["prediction"])
+    write_image(to_score["prediction"], image, affine + np.eye(4) * 0.1)
+    status, error = command("evaluate", to_score)
+    assert (status, len(error.splitlines())) == (1, 1)
+    assert "prediction.nii: shape (7, 7, 21, 15) or affine differs" in error
+    assert not to_score["output"].exists()
 
 
 def patch_mse_in(path):

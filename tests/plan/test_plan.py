@@ -138,11 +138,11 @@ def test_predictions_come_in_the_order_of_the_tables():
     assert shown == ["ridge 0", "espcn 0"]
 
 
-def test_the_model_of_a_prediction():
+def test_the_models_of_a_prediction():
     made = plan()
-    for method, target in (("espcn", "prisma_st"), ("mtl_hard", "all")):
-        found = made.model_of("{method}/{target}/{fold}/{seed}", method, "prisma_st", "0", "1")
-        assert found == f"{method}/{target}/0/1"
+    for method, targets in (("espcn", TARGETS), ("mtl_hard", ["all"] * len(TARGETS))):
+        found = made.models_of("{method}/{target}/{fold}/{seed}", method, "0", "1")
+        assert found == [f"{method}/{target}/0/1" for target in targets]
 
 
 def test_a_fold_learns_from_all_subjects_but_the_test_subject():
@@ -175,9 +175,11 @@ def test_the_truth_takes_the_transform_of_the_scan_and_a_rescan_its_own():
 
 def test_a_control_that_is_a_scan_is_scored_where_both_reach():
     made = plan()
-    assert len(made.masks_to_score("espcn", "01", "prisma_st")) == 1
-    masks = made.masks_to_score("rescan", "01", "prisma_st")
-    assert [mask.split("/")[3] for mask in masks] == ["scan", "rescan"]
+    assert "own_mask" not in made.to_score("espcn", "01")
+    files = made.to_score("rescan", "01")
+    masks = "results/{}/sh/{}/sub-01_platform-{}_mask.nii"
+    for role, scan in (("mask", "scan"), ("own_mask", "rescan")):
+        assert files[role] == [masks.format(made.config["run"], scan, t) for t in TARGETS]
 
 
 def test_a_platform_may_have_a_shell_of_its_own():
@@ -335,7 +337,7 @@ def test_scans_of_ones_own_are_found(tmp_path):
     assert scan.mask == "results/embedded/validated/sub-02_platform-b_mask.nii.gz"
     assert scan.bvec == "results/embedded/validated/sub-02_platform-b.bvec"
     assert len(made.reports()) == 3 * 2
-    assert made.references("02", "b") == {}
+    assert set(made.to_score("ridge", "02")) == {"measured", "mask"}
 
 
 @pytest.mark.parametrize(

@@ -2,17 +2,16 @@
 # of each prediction; metrics.csv, all scores.
 
 
+# The scans that it reads are inputs of the fold's scoring: one for thousands of jobs to look at.
 rule evaluate:
     input:
-        unpack(lambda w: PLAN.references(w.subject, w.target)),
-        prediction=P.prediction,
-        measured=P.sh.format(scan="scan", subject="{subject}", platform="{target}"),
-        mask=lambda w: PLAN.masks_to_score(w.method, w.subject, w.target),
+        unpack(lambda w: PLAN.own_masks(w.method, w.subject)),
+        predictions=predictions,
         manifest=P.manifest.format(fold="{fold}", selection=""),
         scoring=P.scoring,
     output:
         scores=P.scores,
-        slice=P.slice,
+        slices=expand(P.slice, target=TARGETS, allow_missing=True),
     log:
         P.log("evaluate", P.scores),
     benchmark:
@@ -26,16 +25,16 @@ rule evaluate:
     params:
         version=PLAN.version("evaluate"),
         family=lambda w: METHODS[w.method].family,
-        references=lambda w: as_options(PLAN.references(w.subject, w.target)),
+        targets=TARGETS,
+        against=lambda w: as_options(PLAN.to_score(w.method, w.subject)),
     message:
-        "Score {wildcards.method} on {wildcards.target} of {wildcards.subject}"
+        "Score {wildcards.method} on {wildcards.subject}, fold {wildcards.fold}, seed {wildcards.seed}"
     shell:
         "python -m evaluate --method {wildcards.method} --family {params.family}"
-        " --target {wildcards.target} --fold {wildcards.fold} --seed {wildcards.seed}"
-        " --subject {wildcards.subject} --prediction {input.prediction:q}"
-        " --measured {input.measured:q} --mask {input.mask:q} {params.references}"
+        " --fold {wildcards.fold} --seed {wildcards.seed} --subject {wildcards.subject}"
+        " --target {params.targets} --prediction {input.predictions:q} {params.against}"
         " --manifest {input.manifest:q} --scoring {input.scoring:q} --output {output.scores:q}"
-        " --slice {output.slice:q} &> {log:q}"
+        " --slice {output.slices:q} &> {log:q}"
 
 
 rule collect:

@@ -34,7 +34,9 @@ rule split:
 # Before any fit: a subject without patches to score stops the run.
 rule split_scoring:
     input:
-        lambda w: PLAN.test_masks(w.fold),
+        # Only so that evaluations follow them.
+        lambda w: PLAN.test_references(w.fold),
+        masks=lambda w: PLAN.test_masks(w.fold),
     output:
         P.scoring,
     log:
@@ -56,4 +58,4 @@ rule split_scoring:
         "Count the patches to score in fold {wildcards.fold}"
     shell:
         "python -m split_scoring --subjects {params.subjects} --targets {params.targets}"
-        " --masks {input:q} --scales {params.scales:q} --lattice {params.lattice:q} --output {output:q} &> {log:q}"
+        " --masks {input.masks:q} --scales {params.scales:q} --lattice {params.lattice:q} --output {output:q} &> {log:q}"

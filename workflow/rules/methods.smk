@@ -3,6 +3,9 @@
 # subjects.
 
 
+predictions = expand(P.prediction, target=TARGETS, allow_missing=True)
+
+
 # Also serves methods that learn nothing: they get a card, and predict like the others.
 rule fit:
     input:
@@ -30,7 +33,7 @@ rule fit:
     conda:
         "../../envs/environment.yaml"
     resources:
-        **needs(gigabytes=16, minutes=240),
+        **needs(gigabytes=16, minutes=90),
         gpu=lambda w: gpus(METHODS[w.method].is_trained),
     params:
         version=lambda w: PLAN.version("fit", w.method),
@@ -101,36 +104,36 @@ rule tune:
         " --output {output:q} 3>&1 &> {log:q}"
 
 
+# All targets in one job, and on the CPU: starting a job takes longer than a prediction.
 rule predict:
     input:
-        weights=lambda w: PLAN.model_of(P.weights, w.method, w.target, w.fold, w.seed),
-        card=lambda w: PLAN.model_of(P.card, w.method, w.target, w.fold, w.seed),
+        weights=lambda w: PLAN.models_of(P.weights, w.method, w.fold, w.seed),
+        cards=lambda w: PLAN.models_of(P.card, w.method, w.fold, w.seed),
         source=lambda w: P.sh.format(
             scan=METHODS[w.method].reads, subject=w.subject, platform=SOURCE
         ),
         mask=P.sh_mask.format(scan="scan", subject="{subject}", platform=SOURCE),
     output:
-        P.prediction if config["keep_predictions"] else temp(P.prediction),
+        predictions if config["keep_predictions"] else temp(predictions),
     log:
-        P.log("predict", P.prediction),
+        P.log("predict", P.predictions),
     benchmark:
-        P.benchmark("predict", P.prediction)
+        P.benchmark("predict", P.predictions)
     wildcard_constraints:
         method=one_of(name for name, method in METHODS.items() if method.is_model),
     conda:
         "../../envs/environment.yaml"
     resources:
-        **needs(gigabytes=6, minutes=30),
-        gpu=lambda w: gpus(METHODS[w.method].is_trained),
+        **needs(gigabytes=6, minutes=60),
     params:
         version=lambda w: PLAN.version("predict", w.method),
-        folder=subpath(input.weights, parent=True),
+        folders=lambda w: PLAN.models_of(P.model, w.method, w.fold, w.seed),
+        targets=TARGETS,
     message:
-        "Predict {wildcards.target} of {wildcards.subject} by {wildcards.method}"
+        "Predict {wildcards.subject} by {wildcards.method}, fold {wildcards.fold}, seed {wildcards.seed}"
     shell:
-        "python -m predict --model {params.folder:q} --source {input.source:q}"
-        " --mask {input.mask:q} --target {wildcards.target} --gpus {resources.gpu}"
-        " --output {output:q} &> {log:q}"
+        "python -m predict --source {input.source:q} --mask {input.mask:q}"
+        " --target {params.targets} --model {params.folders} --output {output:q} &> {log:q}"
 
 
 # A control that is itself a scan.

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from contextlib import suppress
 from difflib import get_close_matches
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,12 @@ Settings = dict[str, Any]
 
 def check(settings: Settings, schema_file: Path, name: str) -> Settings:
     """Refuse settings that do not fit the schema in a YAML file; see `check_settings`."""
-    return check_settings(settings, yaml.safe_load(schema_file.read_text()), name)
+    return check_settings(settings, _read_schema(schema_file), name)
+
+
+@cache
+def _read_schema(path: Path) -> Settings:
+    return yaml.safe_load(path.read_text())
 
 
 def check_settings(settings: Settings, schema: Settings, name: str) -> Settings:

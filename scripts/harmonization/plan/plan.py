@@ -1,10 +1,10 @@
 """The plan of a run: its scans, models, predictions and scores, and their files."""
 
 import os
+import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from harmonization.files import InputError, sha256
 from harmonization.plan.configuration import Settings, check_run
@@ -388,11 +388,13 @@ class Plan:
 
     def test_masks(self, fold: int | str) -> list[str]:
         """Masks of a fold's test subjects on every target, which decide what patches count."""
-        return [
-            self.paths.sh_mask.format(scan="scan", subject=subject, platform=target)
-            for subject in self.parts(fold)["test"]
-            for target in self.targets
-        ]
+        subjects = self.parts(fold)["test"]
+        return [file for s in subjects for file in self._on_targets(self.paths.sh_mask, s)]
+
+    def test_references(self, fold: int | str) -> list[str]:
+        """Files that predictions of any method of a fold's test subjects are scored against."""
+        found = (self._references(subject).values() for subject in self.parts(fold)["test"])
+        return [file for roles in found for files in roles for file in files]
 
     def selection(self, method: str) -> str:
         """End of the name of the manifest that a method learns from."""
@@ -431,6 +433,17 @@ class Plan:
             known |= dict.fromkeys(needed)
         return keys
 
+    def clear_checkpoints(self) -> None:
+        """Remove the checkpoints of models that are there."""
+        for key in self.models():
+            if Path(self.paths.weights.format(**vars(key))).exists():
+                folder = Path(self.paths.checkpoints.format(**vars(key)))
+                shutil.rmtree(folder, ignore_errors=True)
+                # The folders of its target, its method and all, as soon as nothing is in them.
+                for parent in folder.parents[:3]:
+                    if parent.is_dir() and not any(parent.iterdir()):
+                        parent.rmdir()
+
     def trained_models(self) -> list[ModelKey]:
         """Models trained by gradient descent."""
         return [key for key in self.models() if self.methods[key.method].is_trained]
@@ -442,10 +455,14 @@ class Plan:
             found.setdefault(key.method, {}).setdefault(key.target, {})[key.seed] = None
         return {m: {t: list(s) for t, s in targets.items()} for m, targets in found.items()}
 
-    def model_of(self, pattern: str, method: str, target: str, fold: str, seed: str) -> str:
-        """A file of the model that predicts `target`."""
-        key = {"method": method, "target": self.model_target(method, target)}
-        return pattern.format(**key, fold=fold, seed=seed)
+    def models_of(self, pattern: str, method: str, fold: str, seed: str) -> list[str]:
+        """A file of the model that predicts each target; all targets may have the same model."""
+        return [
+            pattern.format(
+                method=method, target=self.model_target(method, target), fold=fold, seed=seed
+            )
+            for target in self.targets
+        ]
 
     def components(
         self, method: str, target: str, fold: int | str, seed: int | str
@@ -566,22 +583,33 @@ class Plan:
         chosen = self.folds if folds is None else folds
         return {str(fold): self.parts(fold)["test"] for fold in chosen}
 
-    def masks_to_score(self, method: str, subject: str, target: str) -> list[str]:
-        """Mask of the measured target, and the mask of a control that is itself a scan."""
-        scans = dict.fromkeys(["scan", self.methods[method].scan or "scan"])
-        return [
-            self.paths.sh_mask.format(scan=scan, subject=subject, platform=target) for scan in scans
-        ]
+    def to_score(self, method: str, subject: str) -> dict[str, list[str]]:
+        """Files that predictions of a subject are scored against: a list over targets, by role.
 
-    def references(self, subject: str, target: str) -> dict[str, Any]:
-        """What only a phantom knows of a target: truth, mean over its noise, and tissue labels."""
-        if not self.data_source.simulated:
-            return {}
-        truth = self.paths.sh.format(scan="truth", subject=subject, platform=target)
-        on_grid = {"subject": subject, "platform": target}
-        return {
-            "truth": truth,
-            "expected": self.paths.expected.format(**on_grid),
-            "expected_variance": self.paths.expected_variance.format(**on_grid),
-            "tissue": self.imported_scan(subject, self.source).tissue,
+        The scans, their masks, and the masks of a control that is itself a scan. Only a phantom
+        knows the truth, the mean over noise and its variance, and tissue labels, which are those of
+        the source.
+        """
+        return self._references(subject) | self.own_masks(method, subject)
+
+    def own_masks(self, method: str, subject: str) -> dict[str, list[str]]:
+        """Masks of a control that is itself a scan, on each target; none of any other method."""
+        scan = self.methods[method].scan
+        return {"own_mask": self._on_targets(self.paths.sh_mask, subject, scan)} if scan else {}
+
+    def _references(self, subject: str) -> dict[str, list[str]]:
+        files = {
+            "measured": self._on_targets(self.paths.sh, subject),
+            "mask": self._on_targets(self.paths.sh_mask, subject),
         }
+        if self.data_source.simulated:
+            files |= {
+                "truth": self._on_targets(self.paths.sh, subject, "truth"),
+                "expected": self._on_targets(self.paths.expected, subject),
+                "expected_variance": self._on_targets(self.paths.expected_variance, subject),
+                "tissue": [self.imported_scan(subject, self.source).tissue],
+            }
+        return files
+
+    def _on_targets(self, pattern: str, subject: str, scan: str = "scan") -> list[str]:
+        return [pattern.format(scan=scan, subject=subject, platform=t) for t in self.targets]
