@@ -69,6 +69,7 @@ onstart:
 
 onsuccess:
     cancel_timers()
+    PLAN.clear_checkpoints()
     print(f"Tables:  {P.results}/tables\nFigures: {P.results}/figures")
 
 

@@ -71,8 +71,6 @@ def main() -> None:
     model, card, history = fit_model(wanted, args.manifest, device, report, checkpoints)
     write_history(args.output / HISTORY, history)
     save_model(args.output, model, card)
-    if checkpoints:
-        checkpoints.clear()
 
 
 def write_history(path: Path, history: list[Progress]) -> None:

@@ -214,8 +214,15 @@ def test_a_signal_ends_a_training_with_a_checkpoint(tmp_path, number):
     again = Checkpoints(tmp_path / "a/b/c/d", {}, report=quietly)
     assert again.newest()["step"] == 7
     assert_same(fitted(espcn, SETTINGS, again), fitted(espcn, SETTINGS))
-    again.clear()
-    assert not (tmp_path / "a").exists()
+
+
+def test_a_finished_training_that_is_run_again_takes_no_step(tmp_path):
+    said = []
+    checkpoints = Checkpoints(tmp_path / "training", {}, report=said.append)
+    first = fitted(espcn, SETTINGS, checkpoints)
+    checkpoints.keep = None
+    assert_same(fitted(espcn, SETTINGS, checkpoints), first)
+    assert [line[:16] for line in said] == ["go on after step"]
 
 
 def test_it_stops_by_itself_before_the_jobs_time_is_over(tmp_path, monkeypatch):
@@ -264,7 +271,7 @@ def test_a_checkpoint_that_cannot_be_written_ends_nothing(tmp_path):
     said = []
     checkpoints = Checkpoints(tmp_path / "file/training", {}, every=0, report=said.append)
     assert_same(fitted(espcn, SETTINGS, checkpoints), fitted(espcn, SETTINGS))
-    assert len(said) == 9
+    assert len(said) == 10
     assert "no checkpoint could be written" in said[0]
 
 

@@ -10,7 +10,6 @@ import json
 import math
 import os
 import re
-import shutil
 import signal
 import subprocess
 import time
@@ -95,15 +94,19 @@ class Checkpoints:
         if not self.reason and time.monotonic() < self.last + self.every:
             return
         now = state()
-        try:
-            self._write(now)
-            saved = "run it again to go on from there"
-        except OSError as error:
-            saved = f"no checkpoint could be written ({error})"
-            self.report(saved)
+        failed = self._try_to_write(now)
         self.last = time.monotonic()
         if self.reason:
+            saved = failed or "run it again to go on from there"
             raise StoppedError(f"{self.reason}: stopped after step {now['step']}; {saved}")
+
+    def keep_last(self, state: Callable[[], dict[str, Any]]) -> None:
+        """Write a checkpoint of the finished training.
+
+        A job of a cluster may fit several models; if one is interrupted, all are fitted again, and
+        then this ends the others at once.
+        """
+        self._try_to_write(state())
 
     @contextmanager
     def watching(self) -> Iterator[None]:
@@ -119,20 +122,20 @@ class Checkpoints:
             for number, handler in before.items():
                 signal.signal(number, handler)
 
-    def clear(self) -> None:
-        """Remove all checkpoints: the training is finished."""
-        shutil.rmtree(self.folder, ignore_errors=True)
-        # The folders of its target, its method and all checkpoints, as soon as nothing is in them.
-        for parent in self.folder.parents[:3]:
-            try:
-                parent.rmdir()
-            except OSError:
-                break
-
     def _files(self) -> list[Path]:
         """Checkpoints, the newest first."""
         found = [path for path in self.folder.glob("step-*") if NAME.fullmatch(path.name)]
         return sorted(found, key=lambda path: path.stat().st_mtime_ns, reverse=True)
+
+    def _try_to_write(self, state: dict[str, Any]) -> str:
+        """Write a checkpoint; say so if that fails."""
+        try:
+            self._write(state)
+        except OSError as error:
+            failed = f"no checkpoint could be written ({error})"
+            self.report(failed)
+            return failed
+        return ""
 
     def _write(self, state: dict[str, Any]) -> None:
         tensors: dict[str, Tensor] = {}

@@ -95,6 +95,8 @@ def train(
             trainer.advance()
             if checkpoints:
                 checkpoints.keep(trainer.state)
+    if checkpoints:
+        checkpoints.keep_last(trainer.state)
     return trainer.finish()
 
 
