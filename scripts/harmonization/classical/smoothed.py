@@ -2,18 +2,17 @@
 
 import numpy as np
 import torch
-from scipy.ndimage import gaussian_filter, zoom
+from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
-from harmonization.images.coefficients import normalise
-from harmonization.images.grids import split_mask
+from harmonization.learning.images import ImageModel, interpolate
 from harmonization.learning.manifest import Fold
-from harmonization.learning.models import Card, FitSettings, Model, Outcome
+from harmonization.learning.models import FitSettings, Model, Outcome
 from harmonization.learning.network import Task
 from harmonization.settings import NonNegative
 
 
-class Smoothed(Model):
+class Smoothed(ImageModel):
     """A Gaussian mean of the source, then a scale and an offset for each coefficient.
 
     Parameters
@@ -42,18 +41,12 @@ class Smoothed(Model):
         for width in self.widths:
             scale, offset = self._regress(fold, width)
             self.width, self.scale, self.offset = width, scale, offset
-            trials.append((self._validation_mse(fold), width, scale, offset))
+            trials.append((self.validation_mse(fold), width, scale, offset))
         error, self.width, self.scale, self.offset = min(trials, key=lambda trial: trial[0])
         return Outcome({"width": self.width, "validation_mse": error})
 
-    def apply(
-        self,
-        source: np.ndarray,
-        mask: np.ndarray,
-        card: Card,  # noqa: ARG002
-        target: str,  # noqa: ARG002
-    ) -> np.ndarray:
-        return self._predict(source, mask)
+    def predict(self, source: np.ndarray, mask: np.ndarray) -> np.ndarray:
+        return smooth(source, mask, self.width, self.task.r) * self.scale + self.offset
 
     def arrays(self) -> dict[str, Tensor]:
         return {
@@ -65,11 +58,6 @@ class Smoothed(Model):
     def restore(self, arrays: dict[str, Tensor]) -> None:
         self.width = float(arrays["width"])
         self.scale, self.offset = arrays["scale"].numpy(), arrays["offset"].numpy()
-
-    def _predict(self, source: np.ndarray, mask: np.ndarray) -> np.ndarray:
-        brain = split_mask(mask, self.task.r)
-        image = smooth(source, mask, self.width, self.task.r) * self.scale + self.offset
-        return np.where(brain[..., None], image, np.float32(0))
 
     def _regress(self, fold: Fold, width: float) -> tuple[np.ndarray, np.ndarray]:
         """Scale and offset of each coefficient by least squares over the training subjects."""
@@ -83,21 +71,6 @@ class Smoothed(Model):
         n, x, y, xx, xy = sums
         scale = (xy / n - x * y / n**2) / (xx / n - (x / n) ** 2)
         return scale.astype(np.float32), (y / n - scale * x / n).astype(np.float32)
-
-    def _validation_mse(self, fold: Fold) -> float:
-        """Patch MSE of normalised images over the validation subjects."""
-        target = self.task.target
-        means = []
-        for subject in fold.subjects("validation"):
-            source, mask = fold.image(subject, fold.source), fold.mask(subject, fold.source)
-            predicted, measured = (
-                normalise(image, fold.normalisation[target])
-                for image in (self._predict(source, mask), fold.image(subject, target))
-            )
-            error = ((predicted - measured) ** 2).mean(axis=-1)
-            brain, patches = fold.mask(subject, target), fold.patches(subject)
-            means.append(fold.lattice.patch_means(error, brain, patches, self.task.r))
-        return float(np.concatenate(means).mean())
 
 
 def smooth(image: np.ndarray, mask: np.ndarray, width: float, r: int) -> np.ndarray:
@@ -119,6 +92,4 @@ def smooth(image: np.ndarray, mask: np.ndarray, width: float, r: int) -> np.ndar
     inside = (mask > 0).astype(np.float32)
     weight = np.maximum(gaussian_filter(inside, width), 1e-6)[..., None]
     means = gaussian_filter(image * inside[..., None], (width, width, width, 0)) / weight
-    if r == 1:
-        return means.astype(np.float32)
-    return zoom(means, (r, r, r, 1), order=1, mode="nearest", grid_mode=True).astype(np.float32)
+    return interpolate(means, r)

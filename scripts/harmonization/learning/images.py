@@ -1,0 +1,77 @@
+"""Models that predict whole images rather than patches."""
+
+from abc import abstractmethod
+
+import numpy as np
+from scipy.ndimage import zoom
+
+from harmonization.images.coefficients import normalise
+from harmonization.images.grids import split_mask
+from harmonization.learning.manifest import Fold
+from harmonization.learning.models import Card, Model
+
+
+class ImageModel(Model):
+    """A model that predicts a whole image at once, of one target."""
+
+    @abstractmethod
+    def predict(self, source: np.ndarray, mask: np.ndarray) -> np.ndarray:
+        """Predict the target everywhere; what lies outside the brain does not matter.
+
+        Parameters
+        ----------
+        source : ndarray, shape (x, y, z, c)
+            Raw coefficients.
+        mask : ndarray, shape (x, y, z)
+            Brain of the source.
+
+        Returns
+        -------
+        ndarray, shape (x r, y r, z r, c)
+            Raw coefficients as float32.
+        """
+
+    def apply(
+        self,
+        source: np.ndarray,
+        mask: np.ndarray,
+        card: Card,  # noqa: ARG002
+        target: str,  # noqa: ARG002
+    ) -> np.ndarray:
+        brain = split_mask(mask, self.task.r)
+        return np.where(brain[..., None], self.predict(source, mask), np.float32(0))
+
+    def validation_mse(self, fold: Fold) -> float:
+        """Patch MSE of normalised images over the validation subjects."""
+        target = self.task.target
+        means = []
+        for subject in fold.subjects("validation"):
+            source, mask = fold.image(subject, fold.source), fold.mask(subject, fold.source)
+            predicted, measured = (
+                normalise(image, fold.normalisation[target])
+                for image in (
+                    self.apply(source, mask, None, target),
+                    fold.image(subject, target),
+                )
+            )
+            error = ((predicted - measured) ** 2).mean(axis=-1)
+            brain, patches = fold.mask(subject, target), fold.patches(subject)
+            means.append(fold.lattice.patch_means(error, brain, patches, self.task.r))
+        return float(np.concatenate(means).mean())
+
+
+def interpolate(image: np.ndarray, r: int) -> np.ndarray:
+    """Interpolate linearly at the centres of the r^3 parts of each voxel.
+
+    Parameters
+    ----------
+    image : ndarray, shape (x, y, z, c)
+    r : int
+
+    Returns
+    -------
+    ndarray of float32, shape (x r, y r, z r, c)
+    """
+    if r == 1:
+        return image.astype(np.float32)
+    return zoom(image, (r, r, r, 1), order=1, mode="nearest", grid_mode=True).astype(np.float32)
