@@ -101,6 +101,7 @@ def print_jobs(plan: Plan, run: Path) -> None:
     for key in plan.models():
         models[key.method] += 1
     parts = {"images": len(plan.subjects), "tables": 1, "scores": jobs["evaluate"]}
+    parts["templates"] = jobs.get("build_template", 0)
     print_row("jobs that share", "jobs", "allocations")
     of_all = 0
     for group, number in of_group.items():

@@ -31,6 +31,13 @@ def main() -> None:
         "--matches", type=Path, nargs="*", default=[], help="fitted models to be equal to"
     )
     parser.add_argument(
+        "--template",
+        type=Path,
+        nargs="*",
+        default=[],
+        help="of the fold, then the two warps of each subject in the order of the manifest",
+    )
+    parser.add_argument(
         "--precision",
         choices=["float32", "bfloat16"],
         default="float32",
@@ -58,6 +65,7 @@ def main() -> None:
         components=args.components,
         matches=args.matches,
         precision=args.precision,
+        template=args.template,
     )
 
     def report(line: str) -> None:

@@ -106,7 +106,30 @@ def models():
 
 
 @pytest.fixture
-def fit(command, models, tmp_path_factory):
+def template_of(command):
+    """Template and warps of a fold for a method that needs them, made where they are missing."""
+
+    def make(method, fold):
+        if not PLAN.methods[method].needs_template:
+            return None
+        manifest = fold / "fold.json"
+        files = [fold / "template.nii"]
+        if not files[0].exists():
+            options = {"manifest": manifest, "output": files[0]}
+            assert command("build_template", options) == (0, "")
+        for subject in ("train", "validation"):
+            warps = {name: fold / f"{subject}_{name}.nii" for name in ("to-head", "to-template")}
+            files += warps.values()
+            if not files[-1].exists():
+                options = {"manifest": manifest, "subject": subject, "template": files[0]}
+                assert command("warp_to_template", options | warps) == (0, "")
+        return files
+
+    return make
+
+
+@pytest.fixture
+def fit(command, models, template_of, tmp_path_factory):
     """Fit a model, and before it what it needs; gives its folder."""
 
     def run(key, fold, again=False):
@@ -128,6 +151,7 @@ def fit(command, models, tmp_path_factory):
             "seed": key.seed,
             "components": components or None,
             "matches": matched or None,
+            "template": template_of(key.method, fold),
             "output": folder,
         }
         assert command("fit", options) == (0, "")

@@ -1,5 +1,6 @@
 # Reads: sh/. Writes: splits/, the manifest of each fold, from which methods learn, and the patches
-# that count of its test subject, which only the evaluation reads.
+# that count of its test subject, which only the evaluation reads; template/, a common space of a
+# fold's training subjects.
 
 
 # A control that selects on its test subject gets a manifest of its own, which says so in its name.
@@ -59,3 +60,50 @@ rule split_scoring:
     shell:
         "python -m split_scoring --subjects {params.subjects} --targets {params.targets}"
         " --masks {input.masks:q} --scales {params.scales:q} --lattice {params.lattice:q} --output {output:q} &> {log:q}"
+
+
+# A common space for the methods that need one, from the sources of the training subjects.
+rule build_template:
+    input:
+        P.manifest,
+    output:
+        P.template,
+    log:
+        P.log("build_template", P.template),
+    benchmark:
+        P.benchmark("build_template", P.template)
+    conda:
+        "../../envs/environment.yaml"
+    resources:
+        **needs(gigabytes=8, minutes=120),
+    params:
+        version=PLAN.version("build_template"),
+    message:
+        "Build the template of fold {wildcards.fold}{wildcards.selection}"
+    shell:
+        "python -m build_template --manifest {input:q} --output {output:q} &> {log:q}"
+
+
+rule warp_to_template:
+    input:
+        manifest=P.manifest,
+        template=P.template,
+    output:
+        to_head=P.to_head,
+        to_template=P.to_template,
+    log:
+        P.log("warp_to_template", P.to_head),
+    benchmark:
+        P.benchmark("warp_to_template", P.to_head)
+    conda:
+        "../../envs/environment.yaml"
+    resources:
+        **needs(gigabytes=8, minutes=60),
+    params:
+        version=PLAN.version("warp_to_template"),
+    message:
+        "Warp {wildcards.subject} to the template of fold {wildcards.fold}{wildcards.selection}"
+    shell:
+        "python -m warp_to_template --manifest {input.manifest:q} --subject {wildcards.subject}"
+        " --template {input.template:q} --to-head {output.to_head:q}"
+        " --to-template {output.to_template:q} &> {log:q}"

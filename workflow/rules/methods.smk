@@ -18,6 +18,7 @@ rule fit:
         matches=lambda w: PLAN.model_files(
             P.card, PLAN.matched(w.method, w.target, w.fold, w.seed)
         ),
+        template=lambda w: PLAN.template(w.method, w.fold),
     output:
         weights=P.weights,
         card=P.card,
@@ -44,6 +45,7 @@ rule fit:
         matches=lambda w: PLAN.model_files(
             P.model, PLAN.matched(w.method, w.target, w.fold, w.seed)
         ),
+        template=lambda w: " ".join(PLAN.template(w.method, w.fold)),
         precision=config["precision"],
         folder=subpath(output.weights, parent=True),
         # No output, for Snakemake removes the outputs of a job that failed.
@@ -55,6 +57,7 @@ rule fit:
         " --manifest {input.manifest:q} --target {wildcards.target} --fold {wildcards.fold}"
         " --seed {wildcards.seed} --components {params.components}"
         " --matches {params.matches}"
+        " --template {params.template}"
         " --precision {params.precision} --gpus {resources.gpu}"
         " --output {params.folder:q} --checkpoints {params.checkpoints:q}"
         " --version {params.version} 3>&1 &> {log:q}"

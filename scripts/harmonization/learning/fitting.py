@@ -23,6 +23,7 @@ from harmonization.learning.models import (
 )
 from harmonization.learning.network import Task
 from harmonization.learning.sizing import lengthened, setting_for
+from harmonization.learning.template import Template
 from harmonization.learning.training import Progress
 
 Fitted = tuple[Model, Card]
@@ -45,6 +46,8 @@ class Fit:
     components, matches : list of Path
         Folders of the models that it builds on, and of those that it is made equal to.
     precision : {'float32', 'bfloat16'}
+    template : list of Path
+        Template of the fold and the two warps of each of its subjects, or nothing.
     """
 
     method: str
@@ -56,6 +59,7 @@ class Fit:
     components: list[Path]
     matches: list[Path]
     precision: str = "float32"
+    template: list[Path] = dataclasses.field(default_factory=list)
 
 
 def fit_model(
@@ -121,6 +125,10 @@ def fit_model(
             "versions": versions(),
         }
     given = {"precision": wanted.precision, "report": report, "checkpoints": checkpoints}
+    if wanted.template:
+        given["template"] = Template(
+            *wanted.template, subjects=fold.subjects("train") + fold.subjects("validation")
+        )
     outcome = model.fit(fold, FitSettings(**how, **given))
     card = Card(
         method=wanted.method,

@@ -38,8 +38,15 @@ class ImageModel(Model):
         card: Card,  # noqa: ARG002
         target: str,  # noqa: ARG002
     ) -> np.ndarray:
-        brain = split_mask(mask, self.task.r)
-        return np.where(brain[..., None], self.predict(source, mask), np.float32(0))
+        return self._within(mask, self.predict(source, mask))
+
+    def _within(self, mask: np.ndarray, image: np.ndarray) -> np.ndarray:
+        """The image in the brain, and 0 elsewhere."""
+        return np.where(split_mask(mask, self.task.r)[..., None], image, np.float32(0))
+
+    def predict_known(self, subject: str, source: np.ndarray, mask: np.ndarray) -> np.ndarray:  # noqa: ARG002
+        """Predict a subject of the fold; what its fit knows of the subject may save work."""
+        return self.predict(source, mask)
 
     def validation_mse(self, fold: Fold) -> float:
         """Patch MSE of normalised images over the validation subjects."""
@@ -47,12 +54,10 @@ class ImageModel(Model):
         means = []
         for subject in fold.subjects("validation"):
             source, mask = fold.image(subject, fold.source), fold.mask(subject, fold.source)
+            image = self._within(mask, self.predict_known(subject, source, mask))
             predicted, measured = (
-                normalise(image, fold.normalisation[target])
-                for image in (
-                    self.apply(source, mask, None, target),
-                    fold.image(subject, target),
-                )
+                normalise(each, fold.normalisation[target])
+                for each in (image, fold.image(subject, target))
             )
             error = ((predicted - measured) ** 2).mean(axis=-1)
             brain, patches = fold.mask(subject, target), fold.patches(subject)

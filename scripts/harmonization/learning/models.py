@@ -30,6 +30,7 @@ from harmonization.learning.manifest import Fold
 from harmonization.learning.network import Network, Task
 from harmonization.learning.patches import BATCH, gather, read_part
 from harmonization.learning.sizing import path_parameters, training_multiply_adds
+from harmonization.learning.template import Template
 from harmonization.learning.training import Progress, dead_units, train, validate
 from harmonization.plan.plugins import class_name, module_of
 
@@ -155,6 +156,8 @@ class FitSettings:
         Receives a line about each validation.
     checkpoints : Checkpoints, optional
         Where a training goes on if it was stopped.
+    template : Template, optional
+        A common space, for a method that needs one.
     """
 
     training: dict[str, Any] | None = None
@@ -162,6 +165,7 @@ class FitSettings:
     precision: str = "float32"
     report: Callable[[str], None] = print
     checkpoints: Checkpoints | None = None
+    template: Template | None = None
 
 
 @dataclass(frozen=True)

@@ -92,6 +92,8 @@ class Method:
         What it is made equal to.
     selects_on : {'validation', 'test'}
         Subjects on whose error the fit selects; ``test`` leaks, and only a control may say it.
+    needs_template : bool
+        Whether its fit reads the template of its fold.
     """
 
     name: str
@@ -110,6 +112,7 @@ class Method:
     solve: Settings | None = None
     matches: Match | None = None
     selects_on: str = "validation"
+    needs_template: bool = False
 
     @property
     def is_model(self) -> bool:
@@ -373,6 +376,7 @@ def _method(name: str, family: str, settings: Settings, length: str) -> Method:
         solve=solve,
         matches=Match(**settings["matches"]) if "matches" in settings else None,
         selects_on=_selection(name, settings, common["role"]),
+        needs_template="template" in settings.get("needs", []),
     )
 
 

@@ -82,6 +82,11 @@ class RunPaths:
         self.manifest = f"{results}/splits/fold-{{fold}}{{selection}}.json"
         self.scoring = f"{results}/splits/fold-{{fold}}_scoring.json"
 
+        self.template = f"{results}/template/fold-{{fold}}{{selection}}/template.nii"
+        warp = f"{results}/template/fold-{{fold}}{{selection}}/sub-{{subject}}"
+        self.to_head = f"{warp}_to-head.nii"
+        self.to_template = f"{warp}_to-template.nii"
+
         trained = "{method}/{target}/fold-{fold}_seed-{seed}"
         self.model = f"{results}/models/{trained}"
         self.weights = f"{self.model}/weights.safetensors"

@@ -396,6 +396,19 @@ class Plan:
         found = (self._references(subject).values() for subject in self.parts(fold)["test"])
         return [file for roles in found for files in roles for file in files]
 
+    def template(self, method: str, fold: int | str) -> list[str]:
+        """Template of a method's fold, and the warps of all of its subjects, if it needs them."""
+        if not self.methods[method].needs_template:
+            return []
+        named = {"fold": fold, "selection": self.selection(method)}
+        parts = self.parts(fold, self.methods[method].selects_on)
+        warps = [
+            pattern.format(subject=subject, **named)
+            for subject in parts["train"] + parts["validation"]
+            for pattern in (self.paths.to_head, self.paths.to_template)
+        ]
+        return [self.paths.template.format(**named), *warps]
+
     def selection(self, method: str) -> str:
         """End of the name of the manifest that a method learns from."""
         ends = {subjects: end for end, subjects in SELECTIONS.items()}
