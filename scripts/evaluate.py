@@ -17,57 +17,65 @@ from harmonization.learning.lattice import Lattice
 from harmonization.report.scores import Score, Scoring
 
 LABELS = ("method", "family", "target", "fold", "seed", "subject")
+OF_TARGET = ("measured", "mask", "own_mask", "truth", "expected", "expected_variance", "slice")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    for label in LABELS:
-        if label != "target":
-            parser.add_argument(f"--{label}", required=True, help="copied into the rows")
+    for label in ("method", "family", "fold", "subject"):
+        parser.add_argument(f"--{label}", required=True, help="copied into the rows")
+    parser.add_argument("--seed", nargs="+", required=True, help="of the predictions")
     parser.add_argument("--target", nargs="+", required=True, help="predicted platforms")
-    of_each = partial(parser.add_argument, nargs="+", type=Path)
-    of_each("--prediction", required=True, help="image of each target, as all that follow")
-    of_each("--measured", required=True, help="spherical harmonics")
-    of_each("--mask", required=True, help="brain of the measured target")
-    of_each("--own-mask", help="brain of a prediction that is a scan; scored where both are")
-    of_each("--truth", help="noise-free target")
-    of_each("--expected", help="mean of the target over draws of its noise")
-    of_each("--expected-variance", help="of that mean, by order")
-    of_each("--slice", required=True, help="output for figures")
+    several = partial(parser.add_argument, nargs="+", type=Path)
+    several("--prediction", required=True, help="images of all targets by each seed")
+    several("--measured", required=True, help="image of each target, as all that follow")
+    several("--mask", required=True, help="brain of the measured target")
+    several("--own-mask", help="brain of a prediction that is a scan; scored where both are")
+    several("--truth", help="noise-free target")
+    several("--expected", help="mean of the target over draws of its noise")
+    several("--expected-variance", help="of that mean, by order")
+    several("--slice", required=True, help="output for figures, by the first seed")
     parser.add_argument("--tissue", type=Path, help="labels, on the source's own grid")
     parser.add_argument("--manifest", type=Path, required=True, help="of the fold")
     parser.add_argument("--scoring", type=Path, required=True, help="patches that count")
-    parser.add_argument("--output", type=Path, required=True, help="rows of all targets")
+    parser.add_argument("--output", type=Path, required=True, help="rows of all predictions")
     args = parser.parse_args()
 
     manifest = read_json(args.manifest)
     patches = np.array(read_json(args.scoring)["patches"][args.subject])
+    predictions = iter(args.prediction)
     rows = []
-    for number, target in enumerate(args.target):
-        files = {
-            role: paths[number] for role, paths in vars(args).items() if isinstance(paths, list)
-        }
-        lattice = Lattice(**manifest["lattice"])
-        of_fold = lattice, manifest["scales"][target], manifest["normalisation"][target], patches
-        given = {**vars(args), "target": target}
-        labels = [given[label] for label in LABELS]
-        rows += [
-            [*labels, s.region, s.metric, f"{s.value:.9g}"]
-            for s in score(files, args.tissue, of_fold)
-        ]
+    for seed in args.seed:
+        for number, target in enumerate(args.target):
+            files = {role: paths[number] for role in OF_TARGET if (paths := getattr(args, role))}
+            if seed != args.seed[0]:
+                del files["slice"]
+            lattice = Lattice(**manifest["lattice"])
+            of_fold = (
+                lattice,
+                manifest["scales"][target],
+                manifest["normalisation"][target],
+                patches,
+            )
+            scores = score(next(predictions), files, args.tissue, of_fold)
+            labels = [args.method, args.family, target, args.fold, seed, args.subject]
+            rows += [[*labels, s.region, s.metric, f"{s.value:.9g}"] for s in scores]
     with whole_file(args.output) as temporary, temporary.open("w", newline="") as stream:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow([*LABELS, "region", "metric", "value"])
         writer.writerows(rows)
 
 
-def score(files: dict[str, Path], tissue: Path | None, of_fold: tuple[Any, ...]) -> list[Score]:
-    """Score one prediction and write its slice.
+def score(
+    predicted: Path, files: dict[str, Path], tissue: Path | None, of_fold: tuple[Any, ...]
+) -> list[Score]:
+    """Score one prediction, and write its slice if its file is given.
 
     Parameters
     ----------
+    predicted : Path
     files : dict of str to Path
-        By role, as in the command's arguments.
+        Of the target, by role, as in the command's arguments.
     tissue : Path or None
     of_fold : tuple
         All of a `Scoring` but its mask.
@@ -77,12 +85,12 @@ def score(files: dict[str, Path], tissue: Path | None, of_fold: tuple[Any, ...])
     InputError
         If the prediction is not on its target's grid, or a score is no number.
     """
-    prediction, affine = read_image(files["prediction"])
+    prediction, affine = read_image(predicted)
     measured, measured_affine = read_image(files["measured"])
     if prediction.shape != measured.shape or not np.allclose(affine, measured_affine, atol=1e-4):
         raise InputError(
-            f"{files['prediction']}: shape {prediction.shape} or affine differs from "
-            f"{files['measured']} {measured.shape}; a method must predict on the grid of its target"
+            f"{predicted}: shape {prediction.shape} or affine differs from {files['measured']} "
+            f"{measured.shape}; a method must predict on the grid of its target"
         )
     masks = [read_mask(files[role])[0] > 0 for role in ("mask", "own_mask") if role in files]
     scoring = Scoring(np.all(masks, axis=0), *of_fold)
@@ -96,11 +104,12 @@ def score(files: dict[str, Path], tissue: Path | None, of_fold: tuple[Any, ...])
     for found in scores:
         if not np.isfinite(found.value):
             raise InputError(
-                f"{files['prediction']}: its {found.metric} in region {found.region} is "
+                f"{predicted}: its {found.metric} in region {found.region} is "
                 f"{found.value}; look at the prediction and the target"
             )
-    with whole_file(files["slice"]) as temporary:
-        np.savez(temporary, **scoring.slice(prediction, measured))
+    if "slice" in files:
+        with whole_file(files["slice"]) as temporary:
+            np.savez(temporary, **scoring.slice(prediction, measured))
     return scores
 
 

@@ -381,6 +381,19 @@ def to_score(tmp_path):
     }
 
 
+def test_predictions_of_all_seeds_are_scored_and_the_first_is_shown(command, to_score, tmp_path):
+    image, affine = read_image(to_score["prediction"])
+    write_image(tmp_path / "second.nii", image + 0.5, affine)
+    both = [to_score["prediction"], tmp_path / "second.nii"]
+    options = to_score | {"seed": ["0", "1"], "prediction": both}
+    assert command("evaluate", options) == (0, "")
+    rows = pd.read_csv(to_score["output"])
+    of_seed = rows[rows["metric"] == "patch_mse"].set_index("seed")["value"]
+    assert of_seed.to_dict() == {0: pytest.approx(0.25), 1: pytest.approx(1.0)}
+    shown = np.load(to_score["slice"])
+    assert shown["prediction"].max() == pytest.approx(1.5)
+
+
 def test_a_prediction_on_another_grid_is_not_scored(command, to_score):
     image, affine = read_image(to_score["prediction"])
     write_image(to_score["prediction"], image, affine + np.eye(4) * 0.1)

@@ -138,11 +138,15 @@ def test_predictions_come_in_the_order_of_the_tables():
     assert shown == ["ridge 0", "espcn 0"]
 
 
-def test_the_models_of_a_prediction():
-    made = plan()
+def test_the_models_of_predictions_are_in_the_order_of_the_predictions():
+    made = plan(cross_validation={"seeds": 2})
     for method, targets in (("espcn", TARGETS), ("mtl_hard", ["all"] * len(TARGETS))):
-        found = made.models_of("{method}/{target}/{fold}/{seed}", method, "0", "1")
-        assert found == [f"{method}/{target}/0/1" for target in targets]
+        found = made.models_of("{method}/{target}/{fold}/{seed}", method, "0")
+        assert found == [f"{method}/{target}/0/{seed}" for seed in (0, 1) for target in targets]
+        predicted = made.predictions_of(method, "0", "01")
+        named = [f"fold-0_seed-{s}/sub-01_platform-{t}.nii" for s in (0, 1) for t in TARGETS]
+        assert [path.partition(f"predictions/{method}/")[2] for path in predicted] == named
+    assert len(made.predictions_of("ridge", "0", "01")) == len(TARGETS)
 
 
 def test_a_fold_learns_from_all_subjects_but_the_test_subject():

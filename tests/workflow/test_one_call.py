@@ -74,7 +74,8 @@ def planned_rules(folder, config, root=ROOT):
 
 SCORES = {"evaluate": 3, "collect": 1, "make_table": 1, "tabulate_regions": 1, "plot_errors": 1}
 OF_MODELS = {"tabulate_methods": 1, "tabulate_runtime": 1}
-MODELS = {"fit": 3, "plot_learning_curves": 1, "predict": 3} | OF_MODELS | SCORES
+PREDICTIONS = {"predict": 1, "predict_once": 2}
+MODELS = {"fit": 3, "plot_learning_curves": 1} | PREDICTIONS | OF_MODELS | SCORES
 SPLITS = {"split": 1, "split_scoring": 1} | MODELS
 TARGETS = {"fit_sh": 3, "plot_platforms": 1} | SPLITS
 IMAGES = TARGETS | {"fit_sh": 6}
@@ -82,9 +83,9 @@ REGISTRATIONS = {"register": 3, "plot_registration": 3, "tabulate_registrations"
 VALIDATIONS = {"validate_scan": 6, "validate_dataset": 1}
 EVERYTHING = VALIDATIONS | REGISTRATIONS | IMAGES
 DATASET = {"validate_dataset": 1}
-ONE = {"fit": 1, "predict": 1, "evaluate": 1, "collect": 1, "make_table": 1, "tabulate_regions": 1}
-ONE |= OF_MODELS
-ONE_NETWORK = ONE | {"plot_learning_curves": 1, "plot_errors": 1}
+ONE = {"fit": 1, "evaluate": 1, "collect": 1, "make_table": 1, "tabulate_regions": 1} | OF_MODELS
+ONE_CLASSICAL = ONE | {"predict_once": 1, "plot_errors": 1}
+ONE_NETWORK = ONE | {"predict": 1, "plot_learning_curves": 1, "plot_errors": 1}
 FULL = yaml.safe_load((ROOT / "config/methods/single_task/espcn.yaml").read_text())["training"]
 
 # The scan of the validation subject on the target, from its files to every model.
@@ -92,7 +93,7 @@ ONE_SCAN = {"validate_scan": 1, "validate_dataset": 1, "register": 1, "plot_regi
 ONE_SCAN |= {"tabulate_registrations": 1, "fit_sh": 1, "split": 1} | MODELS
 # That of the test subject, from which no model learns.
 TEST_SCAN = ONE_SCAN | {"plot_platforms": 1, "split_scoring": 1, **SCORES}
-for rule in ("split", "fit", "predict", "plot_learning_curves", *OF_MODELS):
+for rule in ("split", "fit", *PREDICTIONS, "plot_learning_curves", *OF_MODELS):
     TEST_SCAN.pop(rule)
 
 SETTINGS = {
@@ -141,11 +142,11 @@ SETTINGS = {
     ),
     "cross_validation.seeds": (
         {"cross_validation": {"seeds": 2}},
-        ONE | {"plot_learning_curves": 1},
+        ONE_NETWORK,
     ),
     "methods": (
         {"methods": ["identity", "affine", "ridge", "espcn"]},
-        ONE | {"plot_errors": 1},
+        ONE_CLASSICAL,
     ),
     "training": ({"training": "full"}, ONE_NETWORK),
     "precision": ({"precision": "float32"}, MODELS),
@@ -306,7 +307,7 @@ CODE = {
         "config/methods/classical/ridge.yaml",
         "1.0e-4",
         "2.0e-4",
-        ONE | {"plot_errors": 1, "write_config": 1},
+        ONE_CLASSICAL | {"write_config": 1},
     ),
     "a citation": (
         "config/methods/classical/ridge.yaml",
@@ -329,8 +330,9 @@ def test_a_change_of_the_code_reaches_all_that_it_touches(own, clone, name):
 # --- Raw scans: the import stands between a user's file and the rest
 
 PREPROCESSING = {"denoise_raw": 1, "make_mask": 1, "write_scan": 1, "validate_scan_raw": 1}
-RAW_SCAN = PREPROCESSING | ONE_SCAN | {"fit": 2, "predict": 2, "evaluate": 2}
-RAW_SCAN.pop("plot_learning_curves")
+RAW_SCAN = PREPROCESSING | ONE_SCAN | {"fit": 2, "predict_once": 2, "evaluate": 2}
+for rule in ("predict", "plot_learning_curves"):
+    RAW_SCAN.pop(rule)
 RAW_FILE = "study/sub-02/ses-prisma/dwi/sub-02_ses-prisma"
 RAW_FILES = {
     "series": (f"{RAW_FILE}_dwi.nii.gz", brighten, RAW_SCAN),

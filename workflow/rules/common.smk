@@ -91,6 +91,12 @@ def gpus(trained):
     return int(trained and (elsewhere or "gpu" in workflow.global_resources))
 
 
+def predictions(seeds):
+    """Predictions of every target by these seeds, removed after their scoring if a run says so."""
+    files = expand(P.prediction, seed=seeds, target=TARGETS, allow_missing=True)
+    return files if config["keep_predictions"] else temp(files)
+
+
 def of_platform(pattern, wildcards):
     """File of a scan, whose name says its platform, for a job whose wildcards say its session."""
     return pattern.format(subject=wildcards.subject, platform=platform_of(wildcards))

@@ -6,7 +6,7 @@
 rule evaluate:
     input:
         unpack(lambda w: PLAN.own_masks(w.method, w.subject)),
-        predictions=predictions,
+        predictions=lambda w: PLAN.predictions_of(w.method, w.fold, w.subject),
         manifest=P.manifest.format(fold="{fold}", selection=""),
         scoring=P.scoring,
     output:
@@ -26,12 +26,13 @@ rule evaluate:
         version=PLAN.version("evaluate"),
         family=lambda w: METHODS[w.method].family,
         targets=TARGETS,
+        seeds=lambda w: PLAN.seeds(w.method),
         against=lambda w: as_options(PLAN.to_score(w.method, w.subject)),
     message:
-        "Score {wildcards.method} on {wildcards.subject}, fold {wildcards.fold}, seed {wildcards.seed}"
+        "Score {wildcards.method} on {wildcards.subject}, fold {wildcards.fold}"
     shell:
         "python -m evaluate --method {wildcards.method} --family {params.family}"
-        " --fold {wildcards.fold} --seed {wildcards.seed} --subject {wildcards.subject}"
+        " --fold {wildcards.fold} --seed {params.seeds} --subject {wildcards.subject}"
         " --target {params.targets} --prediction {input.predictions:q} {params.against}"
         " --manifest {input.manifest:q} --scoring {input.scoring:q} --output {output.scores:q}"
         " --slice {output.slices:q} &> {log:q}"

@@ -3,9 +3,6 @@
 # subjects.
 
 
-predictions = expand(P.prediction, target=TARGETS, allow_missing=True)
-
-
 # Also serves methods that learn nothing: they get a card, and predict like the others.
 rule fit:
     input:
@@ -107,36 +104,52 @@ rule tune:
         " --output {output:q} 3>&1 &> {log:q}"
 
 
-# All targets in one job, and on the CPU: starting a job takes longer than a prediction.
+# All targets and seeds in one job, and on the CPU: starting a job takes longer than a prediction.
 rule predict:
     input:
-        weights=lambda w: PLAN.models_of(P.weights, w.method, w.fold, w.seed),
-        cards=lambda w: PLAN.models_of(P.card, w.method, w.fold, w.seed),
+        weights=lambda w: PLAN.models_of(P.weights, w.method, w.fold),
+        cards=lambda w: PLAN.models_of(P.card, w.method, w.fold),
         source=lambda w: P.sh.format(
             scan=METHODS[w.method].reads, subject=w.subject, platform=SOURCE
         ),
         mask=P.sh_mask.format(scan="scan", subject="{subject}", platform=SOURCE),
     output:
-        predictions if config["keep_predictions"] else temp(predictions),
+        predictions(range(config["cross_validation"]["seeds"])),
     log:
         P.log("predict", P.predictions),
     benchmark:
         P.benchmark("predict", P.predictions)
     wildcard_constraints:
-        method=one_of(name for name, method in METHODS.items() if method.is_model),
+        method=one_of(name for name, method in METHODS.items() if method.is_trained),
     conda:
         "../../envs/environment.yaml"
     resources:
         **needs(gigabytes=6, minutes=60),
     params:
         version=lambda w: PLAN.version("predict", w.method),
-        folders=lambda w: PLAN.models_of(P.model, w.method, w.fold, w.seed),
-        targets=TARGETS,
+        folders=lambda w: PLAN.models_of(P.model, w.method, w.fold),
+        targets=lambda w: TARGETS * len(PLAN.seeds(w.method)),
     message:
-        "Predict {wildcards.subject} by {wildcards.method}, fold {wildcards.fold}, seed {wildcards.seed}"
+        "Predict {wildcards.subject} by {wildcards.method}, fold {wildcards.fold}"
     shell:
         "python -m predict --source {input.source:q} --mask {input.mask:q}"
         " --target {params.targets} --model {params.folders} --output {output:q} &> {log:q}"
+
+
+# Without training there is nothing random, so there is one seed.
+use rule predict as predict_once with:
+    output:
+        predictions([0]),
+    log:
+        P.log("predict_once", P.predictions),
+    benchmark:
+        P.benchmark("predict_once", P.predictions)
+    wildcard_constraints:
+        method=one_of(
+            name
+            for name, method in METHODS.items()
+            if method.is_model and not method.is_trained
+        ),
 
 
 # A control that is itself a scan.

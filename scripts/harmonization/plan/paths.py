@@ -96,11 +96,12 @@ class RunPaths:
         self.checkpoints = f"{results}/checkpoints/{trained}"
         self.fit_benchmark = self.benchmark("fit", self.model)
 
-        predicted = "{method}/fold-{fold}_seed-{seed}/sub-{subject}"
-        self.predictions = f"{results}/predictions/{predicted}"
-        self.prediction = f"{self.predictions}_platform-{{target}}.nii"
-        self.scores = f"{results}/evaluation/{predicted}.csv"
-        self.slice = f"{results}/evaluation/{predicted}_platform-{{target}}_slice.npz"
+        predicted = "{method}/fold-{fold}_seed-{seed}/sub-{subject}_platform-{target}"
+        self.prediction = f"{results}/predictions/{predicted}.nii"
+        scored = "{method}/fold-{fold}/sub-{subject}"
+        self.predictions = f"{results}/predictions/{scored}"
+        self.scores = f"{results}/evaluation/{scored}.csv"
+        self.slice = f"{results}/evaluation/{scored}_platform-{{target}}_slice.npz"
 
         self.metrics = f"{results}/metrics.csv"
         self.table = f"{results}/tables/{{table}}.{{format}}"

@@ -468,12 +468,16 @@ class Plan:
             found.setdefault(key.method, {}).setdefault(key.target, {})[key.seed] = None
         return {m: {t: list(s) for t, s in targets.items()} for m, targets in found.items()}
 
-    def models_of(self, pattern: str, method: str, fold: str, seed: str) -> list[str]:
-        """A file of the model that predicts each target; all targets may have the same model."""
+    def models_of(self, pattern: str, method: str, fold: str) -> list[str]:
+        """A file of the model that predicts each target, by each seed.
+
+        All targets may have the same model.
+        """
         return [
             pattern.format(
                 method=method, target=self.model_target(method, target), fold=fold, seed=seed
             )
+            for seed in self.seeds(method)
             for target in self.targets
         ]
 
@@ -583,6 +587,15 @@ class Plan:
             for method, of_method in self.predicted_models(targets).items()
         }
         return expand_models(pattern, models, self.test_subjects(folds))
+
+    def predictions_of(self, method: str, fold: str, subject: str) -> list[str]:
+        """Predictions of a test subject, of each target by each seed."""
+        named = {"method": method, "fold": fold, "subject": subject}
+        return [
+            self.paths.prediction.format(**named, seed=seed, target=target)
+            for seed in self.seeds(method)
+            for target in self.targets
+        ]
 
     def predicted_models(self, targets: list[str] | None = None) -> dict[str, dict[str, list[int]]]:
         """Seeds of the predictions that are compared, by method and target."""
