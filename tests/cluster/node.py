@@ -4,19 +4,22 @@ import grp
 import os
 import pwd
 import shutil
+import signal
 import socket
 import stat
 import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
 
 CONFIGURATION = Path("/etc/slurm")
 MUNGE_SOCKET = Path("/run/munge/munge.socket.2")
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scontrol")
+CLUSTER = "harmonization-tests"
 CPUS, MEGABYTES, GPUS = 8, 64_000, 2  # what the node claims to have
 START = 30  # seconds that a daemon may take to start
 SETTINGS = """\
-ClusterName=test
+ClusterName={cluster}
 SlurmctldHost={host}(127.0.0.1)
 SlurmUser=root
 AuthType=auth/munge
@@ -82,7 +85,12 @@ class Node:
             os.mknod(device, 0o666 | stat.S_IFCHR, os.makedev(1, 3))  # as /dev/null
         CONFIGURATION.mkdir(exist_ok=True)
         settings = SETTINGS.format(
-            host=self.host, folder=self.folder, cpus=CPUS, megabytes=MEGABYTES, gpus=GPUS
+            cluster=CLUSTER,
+            host=self.host,
+            folder=self.folder,
+            cpus=CPUS,
+            megabytes=MEGABYTES,
+            gpus=GPUS,
         )
         (CONFIGURATION / "slurm.conf").write_text(settings)
         (CONFIGURATION / "cgroup.conf").write_text("CgroupPlugin=cgroup/v1\n")
@@ -130,6 +138,13 @@ class Node:
                 self.processes[name].wait(START)
             except subprocess.TimeoutExpired:
                 self.processes[name].kill()
+        # Without cgroups a process may outlive its job.
+        for environment in Path("/proc").glob("[0-9]*/environ"):
+            with suppress(OSError):
+                if f"SLURM_CLUSTER_NAME={CLUSTER}".encode() in environment.read_bytes().split(
+                    b"\0"
+                ):
+                    os.kill(int(environment.parent.name), signal.SIGKILL)
         for name in ("slurm.conf", "cgroup.conf", "gres.conf"):
             (CONFIGURATION / name).unlink(missing_ok=True)
 
