@@ -121,7 +121,7 @@ def folder(run, request):
 
 def log_of(folder: Path, target: str, attempt: int | None = None) -> str:
     """Log of a fit, of its last attempt or of one that failed."""
-    end = f".log.attempt-{attempt}.log" if attempt else ".log"
+    end = f".attempt-{attempt}.log" if attempt else ".log"
     path = folder / f"results/tiny/logs/fit/models/espcn/{target}/fold-0_seed-0{end}"
     return path.read_text() if path.exists() else ""
 
