@@ -112,7 +112,7 @@ def print_jobs(plan: Plan, run: Path) -> None:
             allocations = math.ceil(parts.get(group, number) / size)
         of_all += allocations
         print_row(group, number, allocations)
-    print_row("all", total, of_all)
+    print_row("all jobs", total, of_all)
 
 
 def given_seconds(plan: Plan, path: Path) -> SecondsOfStep:

@@ -155,7 +155,7 @@ def test_workflow_counts_the_jobs_of_the_embedded_run():
 def test_cost_lists_every_method_that_a_run_trains():
     run = yaml.safe_load((ROOT / "config/phantom_small.yaml").read_text())
     output = python("cost.py", "--seconds", "0.01", "--run", "../config/phantom_small.yaml")
-    jobs, allocations = map(int, row(output, "all").split()[1:])
+    jobs, allocations = map(int, row(output, "all jobs").split()[2:])
     assert 8 * run["dataset"]["subjects"] < jobs
     assert allocations < jobs / 4
     trained = TRAINED & set(run["methods"])
