@@ -16,19 +16,9 @@ class ImageModel(Model):
 
     @abstractmethod
     def predict(self, source: np.ndarray, mask: np.ndarray) -> np.ndarray:
-        """Predict the target everywhere; what lies outside the brain does not matter.
+        """Predict the target everywhere, from what `apply` is given.
 
-        Parameters
-        ----------
-        source : ndarray, shape (x, y, z, c)
-            Raw coefficients.
-        mask : ndarray, shape (x, y, z)
-            Brain of the source.
-
-        Returns
-        -------
-        ndarray, shape (x r, y r, z r, c)
-            Raw coefficients as float32.
+        What lies outside the brain does not matter.
         """
 
     def apply(
