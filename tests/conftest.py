@@ -15,13 +15,16 @@ import pytest
 import torch
 import yaml
 from filelock import FileLock
+from scipy.ndimage import gaussian_filter
 
 from harmonization.data.bids import write_dataset_description
 from harmonization.files import write_json
 from harmonization.images.nifti import write_image
+from harmonization.images.template import brightness, build_template, register
 from harmonization.learning.lattice import Lattice
-from harmonization.learning.manifest import make_manifest
+from harmonization.learning.manifest import Fold, make_manifest
 from harmonization.learning.patches import PatchData
+from harmonization.learning.template import Template
 from harmonization.phantom.atlas import Atlas, build_atlas
 from harmonization.plan.phantom import read_parameters
 
@@ -258,8 +261,8 @@ def write_fold(
 ) -> Path:
     """Write a fold: images and masks by subject and platform, and the manifest that lists them.
 
-    The first subject trains, the second validates, the third is the test subject; the source is
-    the platform `source`.
+    The last two subjects validate and test, those before them train; the source is the platform
+    `source`.
     """
     images: dict = {}
     for subject, platforms in scans.items():
@@ -268,8 +271,55 @@ def write_fold(
             write_image(roles["sh"], image.astype(np.float32), np.eye(4))
             write_image(roles["mask"], mask.astype(np.uint8), np.eye(4))
             images.setdefault(subject, {})[platform] = roles
-    train, validation, test = scans
-    parts = {"train": [train], "validation": [validation], "test": [test]}
+    *train, validation, test = scans
+    parts = {"train": train, "validation": [validation], "test": [test]}
     manifest = make_manifest(folder, parts, images, "source", scales, Lattice(), {"order": 2})
     write_json(folder / "fold.json", manifest)
     return folder / "fold.json"
+
+
+@pytest.fixture
+def gains():
+    """Of the six coefficients of orders 0 and 2."""
+    return np.array([2.0, *[0.5] * 5], dtype=np.float32)
+
+
+@pytest.fixture(params=[1, 2])
+def r(request):
+    """Into how many parts a target splits each edge of a voxel."""
+    return request.param
+
+
+@pytest.fixture
+def gained_fold(tmp_path, r, gains):
+    """Targets are their sources with a gain for each order, split into r^3 voxels."""
+    rng, grid = np.random.default_rng(3), (14, 14, 14)
+    shape = gaussian_filter(rng.standard_normal(grid), 2)
+    scans = {}
+    for subject in "abcd":
+        own = gaussian_filter(rng.standard_normal((*grid, 6)), (2, 2, 2, 0))
+        source = (own * 4).astype(np.float32)
+        source[..., 0] = 1 + 3 * shape + own[..., 0]
+        target = np.kron(gains * source, np.ones((r, r, r, 1), dtype=np.float32))
+        mask = np.ones(grid)
+        scans[subject] = {
+            "source": (source, mask),
+            "t": (target, np.ones(target.shape[:3])),
+        }
+    return Fold(write_fold(tmp_path, scans, {"t": r}))
+
+
+@pytest.fixture
+def gained_template(gained_fold, tmp_path):
+    subjects = gained_fold.subjects("train") + gained_fold.subjects("validation")
+    images = {s: [f(s, "source") for f in (gained_fold.image, gained_fold.mask)] for s in subjects}
+    heads = {s: brightness(*image) for s, image in images.items()}
+    image = build_template([heads[s] for s in gained_fold.subjects("train")])
+    write_image(tmp_path / "template.nii", image, np.eye(4))
+    files = [tmp_path / "template.nii"]
+    for subject, head in heads.items():
+        warp = register(image, head)
+        for name in ("to_head", "to_template"):
+            files.append(tmp_path / f"{subject}_{name}.nii")
+            write_image(files[-1], getattr(warp, name), np.eye(4))
+    return Template(*files, subjects=subjects)

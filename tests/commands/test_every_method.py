@@ -26,7 +26,7 @@ from harmonization.plan.plan import ModelKey, Plan
 
 SCALES = {"prisma_st": 1, "connectom_sa": 2}
 SOURCE, TARGET = "source", "prisma_st"
-PEOPLE = "train", "validation", "test"
+PEOPLE = "train", "other", "validation", "test"
 NAMES = sorted(method_files(ROOT / "config/methods"))
 PLAN = Plan(merge(EMBEDDED, {"methods": NAMES, "targets": list(SCALES)}), ROOT)
 MODELS = [name for name in NAMES if PLAN.methods[name].is_model]
@@ -42,10 +42,11 @@ def slow_if_ablation(names):
 
 
 def people(rng):
-    """Smooth sources, and targets that differ from them by a gain and a bend."""
-    scans = {}
+    """Smooth sources that are alike, and targets that differ from them by a gain and a bend."""
+    scans, common = {}, rng.standard_normal((4, 4, 2, 6))
     for subject in PEOPLE:
-        coarse = rng.standard_normal((4, 4, 2, 6)).repeat(4, 0).repeat(4, 1).repeat(4, 2)
+        own = 0.5 * rng.standard_normal(common.shape)
+        coarse = (common + own).repeat(4, 0).repeat(4, 1).repeat(4, 2)
         source = coarse[:14, :14, :7] + 0.3 * rng.standard_normal((14, 14, 7, 6))
         target = 0.8 * source + 0.4 * source**2
         fine = target.repeat(2, 0).repeat(2, 1).repeat(2, 2)
@@ -118,7 +119,7 @@ def template_of(command):
         if not files[0].exists():
             options = {"manifest": manifest, "output": files[0]}
             assert command("build_template", options) == (0, "")
-        for subject in ("train", "validation"):
+        for subject in ("train", "other", "validation"):
             warps = {name: fold / f"{subject}_{name}.nii" for name in ("to-head", "to-template")}
             files += warps.values()
             if not files[-1].exists():
