@@ -22,6 +22,7 @@ include: "workflow/rules/images.smk"
 # Subjects are split into folds; methods learn from a fold and predict its test subject.
 include: "workflow/rules/folds.smk"
 include: "workflow/rules/methods.smk"
+include: "workflow/rules/baselines.smk"
 # Predictions are scored, and scores become the paper's table and figures.
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/report.smk"
@@ -38,10 +39,16 @@ rule all:
         P.config,
         # Every model: a deleted one is fitted again.
         expand_models(P.weights, MODELS, PLAN.test_subjects()),
+        PLAN.baseline_files(),
         # Table 1.
         P.metrics,
         expand(P.table, table="patch_mse", format=["csv", "tex", "html"]),
-        expand(P.table, table=["regions", "methods", "runtime"], format=["csv", "html"]),
+        expand(
+            P.table,
+            table=["regions", "about", "methods", "runtime"],
+            format=["csv", "html"],
+        ),
+        P.references,
         # Figures: platforms, registrations, trainings, errors.
         expand(P.figure, figure="platforms", format=["pdf", "png"]),
         expand(P.table, table="registration", format=["csv", "html"]),

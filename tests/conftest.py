@@ -10,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 import pytest
 import torch
@@ -162,6 +163,16 @@ def own(shared, run):
 def copied_run(run, request):
     """A copy of the tiny run's folder, beside it: paths to the workflow stay the same."""
     return shutil.copytree(run[0], run[0].with_name(f"copy-{request.node.name}"))
+
+
+def without_test_subject(results: Path) -> None:
+    """Make the images of the tiny run's test subject NaN, its masks empty, and forget the folds."""
+    for path in results.glob("sh/*/sub-01_*.nii"):
+        image = nib.load(path)
+        worthless = np.nan if image.ndim == 4 else 0
+        data = np.full(image.shape, worthless, np.float32)
+        nib.save(nib.Nifti1Image(data, image.affine), path)
+    shutil.rmtree(results / "splits")
 
 
 def copy_workflow(to: Path) -> Path:

@@ -91,6 +91,36 @@ rule tabulate_regions:
         " --targets {params.targets} --csv {output.csv:q} --html {output.html:q} &> {log:q}"
 
 
+rule describe_methods:
+    input:
+        [os.path.relpath(path) for path in PLAN.bibliographies(*config["methods"])],
+    output:
+        csv=P.table.format(table="about", format="csv"),
+        html=report(
+            P.table.format(table="about", format="html"),
+            caption="../report/about.rst",
+            category="Methods",
+        ),
+        bib=report(P.references, caption="../report/about.rst", category="Methods"),
+    log:
+        P.log("describe_methods", P.table.format(table="about", format="csv")),
+    benchmark:
+        P.benchmark("describe_methods", P.table.format(table="about", format="csv"))
+    conda:
+        "../../envs/environment.yaml"
+    resources:
+        **needs(gigabytes=2, minutes=10),
+    params:
+        version=PLAN.version("describe_methods"),
+        # In the order of the methods.
+        methods=json.dumps(PLAN.described()),
+    message:
+        "Describe the methods"
+    shell:
+        "python -m describe_methods --methods {params.methods:q} --references {input:q}"
+        " --csv {output.csv:q} --html {output.html:q} --bib {output.bib:q} &> {log:q}"
+
+
 rule tabulate_methods:
     input:
         expand_models(P.card, MODELS, PLAN.test_subjects()),

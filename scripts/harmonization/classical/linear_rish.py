@@ -16,7 +16,7 @@ FLOOR = 1e-3  # of an order's mean energy over the template; below it is noise
 
 
 class LinearRish(TemplateModel):
-    """Harmonisation of rotation invariant features for travelling heads (Mirzaalian 2017).
+    """Harmonisation of rotation invariant features for travelling heads (Mirzaalian 2018).
 
     The energy of an order of the spherical harmonics does not change when the head turns. At each
     voxel of the template, the mean energy of the target over the training subjects, relative to

@@ -18,7 +18,7 @@ def order_of(coefficients: int) -> int:
 
 
 def rish(coefficients: np.ndarray, order: int) -> np.ndarray:
-    """Rotation-invariant SH features: the energy of each even order (Mirzaalian 2017).
+    """Rotation-invariant SH features: the energy of each even order (Mirzaalian 2018).
 
     Parameters
     ----------

@@ -47,6 +47,20 @@ def split_mask(mask: np.ndarray, r: int) -> np.ndarray:
     return np.kron(mask > 0, np.ones((r, r, r), dtype=bool))
 
 
+def parts_to_channels(image: np.ndarray, r: int) -> np.ndarray:
+    """The r^3 parts of each voxel as channels, (x, y, z, r^3 c) from (x r, y r, z r, c)."""
+    x, y, z, c = image.shape
+    parts = image.reshape(x // r, r, y // r, r, z // r, r, c).transpose(0, 2, 4, 1, 3, 5, 6)
+    return parts.reshape(x // r, y // r, z // r, r**3 * c)
+
+
+def channels_to_parts(image: np.ndarray, r: int) -> np.ndarray:
+    """Undo `parts_to_channels`."""
+    x, y, z, n = image.shape
+    parts = image.reshape(x, y, z, r, r, r, n // r**3).transpose(0, 3, 1, 4, 2, 5, 6)
+    return parts.reshape(x * r, y * r, z * r, n // r**3)
+
+
 def voxel_index(affine: np.ndarray, points: np.ndarray) -> np.ndarray:
     """Voxel coordinates (3, n) of world `points` (n, 3)."""
     inverse = np.linalg.inv(affine)

@@ -6,6 +6,7 @@ from pathlib import Path
 import yaml
 
 from harmonization.files import InputError
+from harmonization.plan.baselines import RULES, find_baselines, read_baseline
 from harmonization.plan.configuration import Settings, check, check_settings, merge, suggest
 from harmonization.plan.plugins import module_of, plugin_names, read_plugin
 from harmonization.plan.sources import SOURCES
@@ -94,6 +95,14 @@ class Method:
         Subjects on whose error the fit selects; ``test`` leaks, and only a control may say it.
     needs_template : bool
         Whether its fit reads the template of its fold.
+    rules : Path or None
+        Snakefile of a baseline with rules of its own; it has no plug-in and no model of ours.
+    fitted : tuple of str
+        Files that the fit of such a baseline writes.
+    summary, hardware : str
+        What it does, and what it needs, in a line.
+    references : tuple of str
+        Keys of the BibTeX entries of what it goes back to.
     """
 
     name: str
@@ -113,11 +122,16 @@ class Method:
     matches: Match | None = None
     selects_on: str = "validation"
     needs_template: bool = False
+    rules: Path | None = None
+    fitted: tuple[str, ...] = ()
+    summary: str = ""
+    hardware: str = ""
+    references: tuple[str, ...] = ()
 
     @property
     def is_model(self) -> bool:
-        """Whether the method has a model; a control may be a scan instead."""
-        return self.scan is None
+        """Whether it has a model of ours: not if it is a scan, or has rules of its own."""
+        return self.scan is None and self.rules is None
 
     @property
     def is_trained(self) -> bool:
@@ -219,13 +233,17 @@ def read_methods(config: Settings, root: Path) -> dict[str, Method]:
     folder = root / "config/methods"
     schema = root / "workflow/schemas/method.schema.yaml"
     methods: dict[str, Method] = {}
+    baselines = find_baselines(root)
     waiting = list(config["methods"])
     while waiting:
         name = waiting.pop(0)
         if name in methods:
             continue
-        family, settings = _read_file(folder, name)
         overrides = config["overrides"].get(name, {})
+        if name in baselines:
+            methods[name] = _baseline(baselines[name], root, overrides)
+            continue
+        family, settings = _read_file(folder, name)
         if "like" in overrides:
             raise InputError(
                 f"configuration: overrides.{name}.like: belongs in a method's file; write one"
@@ -310,7 +328,7 @@ def _read_file(folder: Path, name: str, inherited_by: tuple[str, ...] = ()) -> t
         where = f"method {inherited_by[-1]}: like" if inherited_by else "configuration: methods"
         raise InputError(
             f"{where}: no file config/methods/<family>/{name}.yaml"
-            f"{suggest(name, [*files, *FAMILIES])}"
+            f"{suggest(name, [*files, *find_baselines(folder.parents[1]), *FAMILIES])}"
         )
     if name in inherited_by:
         raise InputError(f"{files[name]}: like: inherits from itself; break the circle")
@@ -339,9 +357,11 @@ def _method(name: str, family: str, settings: Settings, length: str) -> Method:
         "label": settings["label"],
         "citation": settings["citation"],
         "role": settings.get("role", "control" if family == "control" else "rival"),
+        "references": tuple(settings.get("references", ())),
+        "hardware": "a GPU, or 1 core" if "training" in settings else "1 core",
     }
     if kinds == ["scan"]:
-        return Method(**common, scan=settings["scan"])
+        return Method(**common, scan=settings["scan"], summary="A scan of the target itself.")
     key = kinds[0]
     wing, given = WINGS[key], dict(settings[key])
     chosen = given.pop("name")
@@ -368,6 +388,7 @@ def _method(name: str, family: str, settings: Settings, length: str) -> Method:
         **common,
         wing=wing,
         plugin=chosen,
+        summary=plugin.summary,
         settings=check_settings(given, plugin.settings, f"method {name}: {key}"),
         fits=settings.get("fits", "each"),
         builds_on=tuple(_component(component) for component in settings.get("builds_on", [])),
@@ -377,6 +398,23 @@ def _method(name: str, family: str, settings: Settings, length: str) -> Method:
         matches=Match(**settings["matches"]) if "matches" in settings else None,
         selects_on=_selection(name, settings, common["role"]),
         needs_template="template" in settings.get("needs", []),
+    )
+
+
+def _baseline(folder: Path, root: Path, overrides: Settings) -> Method:
+    """Make a method of a baseline with rules of its own."""
+    if folder.name in (files := method_files(root / "config/methods")):
+        raise InputError(f"{folder}: {files[folder.name]} has the same name; rename one")
+    found = read_baseline(folder, root, overrides)
+    return Method(
+        name=folder.name,
+        role="control" if found["family"] == "control" else "rival",
+        settings=found["settings"],
+        fits=found.get("fits", "each"),
+        rules=folder / RULES,
+        fitted=tuple(found["fitted"]),
+        references=tuple(found.get("references", ())),
+        **{key: found[key] for key in ("label", "family", "citation", "summary", "hardware")},
     )
 
 
@@ -440,9 +478,8 @@ def _check_components(method: Method, methods: dict[str, Method], config: Settin
             )
         for other in (methods[name] for name in component.methods):
             if not other.is_model or other.reads != "scan":
-                raise InputError(
-                    f"{where}: {other.name} is a scan; name a method that fits a model"
-                )
+                kind = "has rules of its own" if other.rules else "is a scan"
+                raise InputError(f"{where}: {other.name} {kind}; name a method that fits a model")
             if method.wing == "networks" and other.wing != "networks":
                 raise InputError(
                     f"{where}: {other.name} is no network; a network builds on networks"

@@ -104,6 +104,7 @@ class RunPaths:
         self.slice = f"{results}/evaluation/{scored}_platform-{{target}}_slice.npz"
 
         self.metrics = f"{results}/metrics.csv"
+        self.references = f"{results}/references.bib"
         self.table = f"{results}/tables/{{table}}.{{format}}"
         self.figure = f"{results}/figures/{{figure}}.{{format}}"
 

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harmonization.files import InputError, sha256
+from harmonization.plan.baselines import baseline_version
 from harmonization.plan.configuration import Settings, check_run
 from harmonization.plan.folds import parts_of_fold
 from harmonization.plan.methods import choose_methods, modules_of, read_methods
 from harmonization.plan.mushac import released_scan
 from harmonization.plan.paths import BidsScan, RunPaths, expand_models
 from harmonization.plan.phantom import check_phantom, read_parameters
+from harmonization.plan.references import check_references
 from harmonization.plan.scans import (
     FoundScan,
     bvec_convention,
@@ -28,6 +30,7 @@ PREPROCESSING_STEPS = ("denoising", "ringing", "motion")
 # End of a manifest's name, and the subjects on whose error methods select by it.
 SELECTIONS = {"": "validation", "_selects-on-test": "test"}
 ALL_TARGETS = "all"  # target of a model that predicts every target
+REFERENCES = "references.bib"
 SMALL_FILE = 1_000_000  # bytes; a smaller file is known by its content, a larger one by its date
 
 
@@ -69,6 +72,8 @@ class Plan:
         self.methods = read_methods(self.config, root)
         compared = [name for name in self.config["methods"] if name in self.methods]
         self.config["methods"] = compared
+        for name, method in self.methods.items():
+            check_references(name, method.references, self.bibliographies(name))
         self.paths = RunPaths(f"results/{self.config['run']}")
 
         dataset = self.config["dataset"]
@@ -546,11 +551,69 @@ class Plan:
         """Files of models."""
         return [pattern.format(**vars(key)) for key in keys]
 
+    # --- Baselines with rules of their own
+
+    @property
+    def baselines(self) -> dict[str, Path]:
+        """Their folders, by name."""
+        return {name: m.rules.parent for name, m in self.methods.items() if m.rules}
+
+    def baseline_config(self, name: str) -> Settings:
+        """What the rules of a baseline know of the run; paths have wildcards for the rest."""
+        folder, paths = self.baselines[name], self.paths
+        source = {"scan": "scan", "subject": "{subject}", "platform": self.source}
+        own = {"method": name, "target": "{target}", "fold": "{fold}", "seed": 0}
+        return {
+            "name": name,
+            "folder": os.path.relpath(folder),
+            "settings": self.methods[name].settings,
+            "version": baseline_version(folder),
+            "source": self.source,
+            "targets": self.targets,
+            "scales": self.scales,
+            "manifest": paths.manifest.format(fold="{fold}", selection=""),
+            "fitted": paths.model.format(**own),
+            "source_image": paths.sh.format(**source),
+            "source_mask": paths.sh_mask.format(**source),
+            "prediction": paths.prediction.format(**own, subject="{subject}"),
+            "logs": f"{paths.results}/logs/{name}",
+        }
+
+    def baseline_files(self) -> list[str]:
+        """Files that the fits of all baselines write, for all folds and targets."""
+        return [
+            f"{self.paths.model}/{file}".format(method=name, target=target, fold=fold, seed=0)
+            for name in self.baselines
+            for file in self.methods[name].fitted
+            for fold in self.folds
+            for target in dict.fromkeys(self.model_target(name, t) for t in self.targets)
+        ]
+
     def table_rows(self) -> dict[str, dict[str, str]]:
         """What tables say of the methods, in their order."""
         shown = {name: self.methods[name] for name in self.config["methods"]}
         return {
             name: {"label": m.label, "family": m.family, "role": m.role, "selects_on": m.selects_on}
+            for name, m in shown.items()
+        }
+
+    def bibliographies(self, *names: str) -> list[Path]:
+        """Files with the references of methods: of all, and of baselines of their own."""
+        own = [
+            self.methods[name].rules.with_name(REFERENCES)
+            for name in names
+            if self.methods[name].rules
+        ]
+        return [self.root / "config" / REFERENCES, *(path for path in own if path.exists())]
+
+    def described(self) -> dict[str, dict[str, str]]:
+        """What the methods of the run do, where they come from and what they need."""
+        shown = {name: self.methods[name] for name in self.config["methods"]}
+        return {
+            name: {
+                key: getattr(m, key) for key in ("label", "family", "role", "summary", "citation")
+            }
+            | {"references": " ".join(m.references), "hardware": m.hardware}
             for name, m in shown.items()
         }
 

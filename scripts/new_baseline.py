@@ -1,0 +1,50 @@
+"""Write a new baseline with rules of its own: a copy of the example `gain`, to be changed."""
+
+import argparse
+import re
+import shutil
+from pathlib import Path
+
+from harmonization.files import InputError, run_command
+from harmonization.plan.baselines import DESCRIPTION, find_baselines
+from harmonization.plan.methods import FAMILIES, method_files
+
+ROOT = Path(__file__).parent.parent
+EXAMPLE = "gain"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("name", help="lower case, such as my_method")
+    args = parser.parse_args()
+    folder = new_folder(args.name)
+    shutil.copytree(ROOT / "workflow/baselines" / EXAMPLE, folder)
+    description = folder / DESCRIPTION
+    label = args.name.replace("_", " ").capitalize()
+    text = re.sub("^label: .*$", f"label: {label}", description.read_text(), flags=re.MULTILINE)
+    description.write_text(text)
+    print(
+        f"Wrote {folder.relative_to(ROOT)}. Change its {DESCRIPTION}, Snakefile and scripts, and "
+        "name it under 'methods' of a run."
+    )
+
+
+def new_folder(name: str) -> Path:
+    """Folder of a new baseline.
+
+    Raises
+    ------
+    InputError
+        If the name cannot be that of a method, or is taken.
+    """
+    if not re.fullmatch("[a-z][a-z0-9_]*", name):
+        raise InputError(f"{name}: is no name of a method; use lower case, digits and _")
+    known = {**method_files(ROOT / "config/methods"), **find_baselines(ROOT)}
+    folder = ROOT / "workflow/baselines" / name
+    if name in known or name in FAMILIES or folder.exists():
+        raise InputError(f"{name}: {known.get(name, folder)} has this name; choose another")
+    return folder
+
+
+if __name__ == "__main__":
+    run_command(main)
