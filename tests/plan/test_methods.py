@@ -15,13 +15,15 @@ from harmonization.plan.methods import (
     modules_of,
     read_methods,
 )
+from harmonization.plan.plan import Plan
 
 
 @pytest.fixture
 def root(tmp_path):
     """A repository's configuration and schemas, to which tests add methods."""
     shutil.copytree(ROOT / "config", tmp_path / "config")
-    shutil.copytree(ROOT / "workflow/schemas", tmp_path / "workflow/schemas")
+    for name in ("schemas", "baselines"):
+        shutil.copytree(ROOT / f"workflow/{name}", tmp_path / f"workflow/{name}")
     return tmp_path
 
 
@@ -124,6 +126,10 @@ NETWORK = {**PLAIN, "network": {"name": "espcn"}}
             "builds_on: denoised is a scan; name a method that fits a model",
         ),
         (
+            {**NETWORK, "builds_on": [{"method": "gain", "target": "own"}]},
+            "builds_on: gain has rules of its own; name a method that fits a model",
+        ),
+        (
             {
                 **NETWORK,
                 "training": {
@@ -199,6 +205,29 @@ def test_a_mistake_is_refused_with_its_key_and_what_was_meant(root, settings, me
     add(root, "m", **settings)
     with pytest.raises(InputError, match=message):
         read(root, "m")
+
+
+def test_an_unknown_reference_is_refused(root):
+    add(root, "m", like="espcn", references=["tano2017"])
+    with pytest.raises(InputError, match=r"references\.bib has no entry 'tano2017'; did you mean"):
+        Plan(merge(EMBEDDED, {"methods": ["m"]}), root)
+
+
+def test_a_baseline_may_bring_its_references(root):
+    folder = root / "workflow/baselines/gain"
+    with (folder / "baseline.yaml").open("a") as stream:
+        stream.write("references: [me2026, ye2013]\n")
+    config = merge(EMBEDDED, {"methods": ["gain"]})
+    with pytest.raises(InputError, match="has no entry 'me2026'"):
+        Plan(config, root)
+    (folder / "references.bib").write_text("@misc{me2026,\n  title = {Gain},\n}\n")
+    assert Plan(config, root).described()["gain"]["references"] == "me2026 ye2013"
+
+
+def test_a_baseline_and_a_method_of_the_same_name_are_refused(root):
+    add(root, "gain", like="espcn")
+    with pytest.raises(InputError, match="has the same name; rename one"):
+        read(root, "gain")
 
 
 def test_a_file_in_no_family_and_one_of_the_same_name_are_refused(root):

@@ -16,6 +16,7 @@ from harmonization.files import sha256
 from harmonization.images.coefficients import mean_by_order
 from harmonization.images.nifti import read_image
 from harmonization.plan.methods import method_files, read_methods
+from harmonization.plan.references import read_references
 from redraw_noise import DRAWS
 
 METHODS = [
@@ -271,6 +272,19 @@ def test_a_method_learns_nothing_from_the_test_subject(copied_run):
     assert result.returncode == 0, result.stderr[-3000:]
     for name, digest in before.items():
         assert sha256(results / name) == digest, name
+
+
+def test_methods_are_described_with_their_references(results):
+    about = pd.read_csv(results / "tables/about.csv", index_col="method")
+    assert len(about) == len(METHODS)
+    msp = about.loc["MSP (ESPCN)"]
+    assert msp["references"] == "blumberg2019"
+    assert (msp["family"], msp["hardware"]) == ("msp", "a GPU, or 1 core")
+    assert about[["summary", "citation", "hardware"]].notna().all(axis=None)
+    entries = read_references(results / "references.bib")
+    cited = {key for keys in about["references"].dropna() for key in keys.split()}
+    assert set(entries) == cited
+    assert "Multi-Stage Prediction Networks" in entries["blumberg2019"]
 
 
 def test_the_report_shows_table_and_figures(run):
