@@ -7,14 +7,13 @@ from pathlib import Path
 import pandas as pd
 
 from harmonization.files import run_command, write_text
-from harmonization.plan.references import read_references
 from harmonization.report.tables import plain
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--methods", type=json.loads, required=True, help="rows of the table")
-    parser.add_argument("--references", type=Path, nargs="+", required=True, help="BibTeX")
+    parser.add_argument("--references", type=json.loads, required=True, help="entries by key")
     for output in ("csv", "html", "bib"):
         parser.add_argument(f"--{output}", type=Path, required=True)
     args = parser.parse_args()
@@ -25,11 +24,8 @@ def main() -> None:
     shown = table.rename(columns=lambda name: name.replace("_", " "))
     write_text(args.html, plain(shown, caption).to_html(doctype_html=True))
 
-    entries: dict[str, str] = {}
-    for path in args.references:
-        entries |= read_references(path)
-    cited = {key for row in args.methods.values() for key in row["references"].split()}
-    write_text(args.bib, "\n\n".join(entries[key] for key in sorted(cited)) + "\n")
+    entries = [args.references[key] for key in sorted(args.references)]
+    write_text(args.bib, "\n\n".join(entries) + "\n")
 
 
 if __name__ == "__main__":

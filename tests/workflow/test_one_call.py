@@ -146,7 +146,7 @@ SETTINGS = {
     ),
     "methods": (
         {"methods": ["identity", "affine", "ridge", "espcn"]},
-        ONE_CLASSICAL,
+        ONE_CLASSICAL | {"describe_methods": 1},
     ),
     "training": ({"training": "full"}, ONE_NETWORK),
     "precision": ({"precision": "float32"}, MODELS),
@@ -156,7 +156,8 @@ SETTINGS = {
     ),
     "overrides, of a label": (
         {"overrides": {"espcn": {"label": "Other"}}},
-        {"make_table": 1, "tabulate_regions": 1, "plot_errors": 1} | OF_MODELS,
+        {"describe_methods": 1, "make_table": 1, "tabulate_regions": 1, "plot_errors": 1}
+        | OF_MODELS,
     ),
     "keep_predictions": ({"keep_predictions": False}, {}),
 }
@@ -313,7 +314,7 @@ CODE = {
         "config/methods/classical/ridge.yaml",
         "citation:",
         "citation: Also,",
-        {"write_config": 1},
+        {"write_config": 1, "describe_methods": 1},
     ),
 }
 

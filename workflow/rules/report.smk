@@ -92,8 +92,6 @@ rule tabulate_regions:
 
 
 rule describe_methods:
-    input:
-        [os.path.relpath(path) for path in PLAN.bibliographies(*config["methods"])],
     output:
         csv=P.table.format(table="about", format="csv"),
         html=report(
@@ -114,10 +112,11 @@ rule describe_methods:
         version=PLAN.version("describe_methods"),
         # In the order of the methods.
         methods=json.dumps(PLAN.described()),
+        references=as_json(PLAN.references()),
     message:
         "Describe the methods"
     shell:
-        "python -m describe_methods --methods {params.methods:q} --references {input:q}"
+        "python -m describe_methods --methods {params.methods:q} --references {params.references:q}"
         " --csv {output.csv:q} --html {output.html:q} --bib {output.bib:q} &> {log:q}"
 
 

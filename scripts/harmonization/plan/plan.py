@@ -14,7 +14,7 @@ from harmonization.plan.methods import choose_methods, modules_of, read_methods
 from harmonization.plan.mushac import released_scan
 from harmonization.plan.paths import BidsScan, RunPaths, expand_models
 from harmonization.plan.phantom import check_phantom, read_parameters
-from harmonization.plan.references import check_references
+from harmonization.plan.references import check_references, read_references
 from harmonization.plan.scans import (
     FoundScan,
     bvec_convention,
@@ -597,14 +597,20 @@ class Plan:
             for name, m in shown.items()
         }
 
-    def bibliographies(self, *names: str) -> list[Path]:
-        """Files with the references of methods: of all, and of baselines of their own."""
-        own = [
-            self.methods[name].rules.with_name(REFERENCES)
-            for name in names
-            if self.methods[name].rules
-        ]
+    def bibliographies(self, name: str) -> list[Path]:
+        """Files with the references of a method; a baseline may bring one of its own."""
+        rules = self.methods[name].rules
+        own = [rules.with_name(REFERENCES)] if rules else []
         return [self.root / "config" / REFERENCES, *(path for path in own if path.exists())]
+
+    def references(self) -> dict[str, str]:
+        """BibTeX entries of what the methods of the run go back to, by key."""
+        cited = {}
+        for name in self.config["methods"]:
+            for path in self.bibliographies(name):
+                entries = read_references(path)
+                cited |= {k: entries[k] for k in self.methods[name].references if k in entries}
+        return cited
 
     def described(self) -> dict[str, dict[str, str]]:
         """What the methods of the run do, where they come from and what they need."""
