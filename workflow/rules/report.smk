@@ -111,8 +111,9 @@ rule describe_methods:
     params:
         version=PLAN.version("describe_methods"),
         # In the order of the methods.
-        methods=json.dumps(PLAN.described()),
-        references=as_json(PLAN.references()),
+        methods=lambda w: json.dumps(PLAN.described()),
+        # BibTeX is full of braces, in which Snakemake would look for wildcards.
+        references=lambda w: as_json(PLAN.references()),
     message:
         "Describe the methods"
     shell:
