@@ -48,7 +48,7 @@ class Combat(TemplateModel):
                 f"{fold.path}: ComBat needs the variance over training subjects, and there is only "
                 "one; leave the method out or add subjects"
             )
-        self._enter(settings.template)
+        self._use_template(settings.template)
         source, target = self._training_pairs(fold, lambda image: image)
         # Where all heads are: elsewhere nothing is known about people.
         inside = np.isfinite(source).all(axis=(0, -1)) & np.isfinite(target).all(axis=(0, -1))
@@ -58,14 +58,10 @@ class Combat(TemplateModel):
                 "subjects; look at their registration"
             )
         features = [image[:, inside].reshape(len(image), -1) for image in (source, target)]
-        maps, trials = affine_maps(*features), []
-        for empirical_bayes in self.empirical_bayes:
-            self._place(inside, *maps[empirical_bayes])
-            arrays = {name: getattr(self, name) for name in self.fitted}
-            trials.append((self.validation_mse(fold), empirical_bayes, arrays))
-        error, empirical_bayes, arrays = min(trials, key=lambda trial: trial[0])
-        vars(self).update(arrays)
-        return Outcome({"empirical_bayes": empirical_bayes, "validation_mse": error})
+        maps = affine_maps(*features)
+        choices = {choice: self._placed(inside, *maps[choice]) for choice in self.empirical_bayes}
+        choice, error = self.choose(fold, choices)
+        return Outcome({"empirical_bayes": choice, "validation_mse": error})
 
     def predict_placed(
         self,
@@ -82,16 +78,18 @@ class Combat(TemplateModel):
         )
         return interpolate(source * scale + offset, self.task.r)
 
-    def _place(self, inside: np.ndarray, scale: np.ndarray, offset: np.ndarray) -> None:
-        """Put maps of features to their voxels; elsewhere is the mean of all."""
-        shape = (*inside.shape, self.task.channels)
+    def _placed(
+        self, inside: np.ndarray, scale: np.ndarray, offset: np.ndarray
+    ) -> dict[str, np.ndarray]:
+        """Images of the maps of features, which have the mean of all where nothing is known."""
+        placed = {}
         for name, values in (("scale", scale), ("offset", offset)):
             of_voxels = values.reshape(-1, self.task.channels).astype(np.float32)
             mean = of_voxels.mean(axis=0)
-            image = np.broadcast_to(mean, shape).copy()
+            image = np.broadcast_to(mean, (*inside.shape, len(mean))).copy()
             image[inside] = of_voxels
-            setattr(self, name, image)
-            setattr(self, f"mean_{name}", mean)
+            placed |= {name: image, f"mean_{name}": mean}
+        return placed
 
 
 def affine_maps(

@@ -5,9 +5,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, Self
 
 import numpy as np
-import torch
 from scipy.ndimage import uniform_filter
-from torch import Tensor
 
 from harmonization.files import InputError
 from harmonization.images.coefficients import Statistics, denormalise, mean_by_order, normalise
@@ -51,6 +49,8 @@ class IqtForest(ImageModel):
         Ridge penalties to try in each node, per voxel and for normalised coefficients; null makes
         the maps Bayesian.
     """
+
+    fitted = ("features", "thresholds", "leaves", "maps", "variances", "covariances", "units")
 
     def __init__(
         self,
@@ -100,13 +100,6 @@ class IqtForest(ImageModel):
         image = np.zeros((*brain.shape, self.maps.shape[-1]), dtype=np.float32)
         image[brain] = self._predict_voxels(voxels)
         return denormalise(channels_to_parts(image, self.task.r), of_target)
-
-    def arrays(self) -> dict[str, Tensor]:
-        return {name: torch.from_numpy(getattr(self, name)) for name in ARRAYS}
-
-    def restore(self, arrays: dict[str, Tensor]) -> None:
-        for name in ARRAYS:
-            setattr(self, name, arrays[name].numpy())
 
     def count_parameters(self) -> int:
         """Values of all leaves, and a feature and a threshold for each split."""
@@ -198,9 +191,6 @@ class IqtForest(ImageModel):
             above = energies[np.arange(len(place)), feature] > self.thresholds[tree, place]
             place = np.where(feature >= 0, 2 * place + 1 + above, place)
         return self.leaves[tree, place]
-
-
-ARRAYS = "features", "thresholds", "leaves", "maps", "variances", "covariances", "units"
 
 
 class Halves(NamedTuple):

@@ -43,13 +43,13 @@ class LinearRish(TemplateModel):
 
     def fit(self, fold: Fold, settings: FitSettings) -> Outcome:
         """Average the energies of both platforms over the training subjects in the template."""
-        self._enter(settings.template)
+        self._use_template(settings.template)
         source, target = self._training_pairs(fold, lambda image: mean_by_order(image**2))
-        trials = []
-        for width in self.widths:
-            self.scales, self.mean_scales = ratios(source, target, width)
-            trials.append((self.validation_mse(fold), width, self.scales, self.mean_scales))
-        error, width, self.scales, self.mean_scales = min(trials, key=lambda trial: trial[0])
+        choices = {
+            width: dict(zip(("scales", "mean_scales"), ratios(source, target, width), strict=True))
+            for width in self.widths
+        }
+        width, error = self.choose(fold, choices)
         return Outcome({"width": width, "validation_mse": error})
 
     def predict_placed(

@@ -67,7 +67,7 @@ class ModalityPropagation(TemplateModel):
 
     def fit(self, fold: Fold, settings: FitSettings) -> Outcome:
         """Take the training subjects as the atlas; choose neighbours and rounds on validation."""
-        self._enter(settings.template)
+        self._use_template(settings.template)
         statistics = (fold.normalisation[p] for p in (fold.source, self.task.target))
         self.units = np.array([[s["mean"], s["std"]] for s in statistics])
         atlas = [self._place(fold, subject) for subject in fold.subjects("train")]

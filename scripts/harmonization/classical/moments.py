@@ -4,9 +4,7 @@ from collections.abc import Callable
 from itertools import pairwise
 
 import numpy as np
-import torch
 from scipy.optimize import brentq, minimize_scalar
-from torch import Tensor
 
 from harmonization.learning.images import ImageModel, interpolate
 from harmonization.learning.manifest import Fold
@@ -30,6 +28,8 @@ class Moments(ImageModel):
         Degrees of the polynomial to try on the validation subjects: 1, 2 or both.
     """
 
+    fitted = ("powers",)
+
     def __init__(
         self, task: Task, components: dict[str, Model] | None = None, *, degrees: list[Count]
     ) -> None:
@@ -42,25 +42,21 @@ class Moments(ImageModel):
         """Match the moments of the training subjects; choose the degree on validation."""
         source = moments_of_brains(fold, fold.source)
         target = moments_of_brains(fold, self.task.target)
-        trials = []
-        for degree in self.degrees:
-            self.powers = np.array(
-                [match(*pair, degree) for pair in zip(source, target, strict=True)]
-            )
-            trials.append((self.validation_mse(fold), degree, self.powers))
-        error, degree, self.powers = min(trials, key=lambda trial: trial[0])
+        choices = {
+            degree: {
+                "powers": np.array(
+                    [match(*pair, degree) for pair in zip(source, target, strict=True)]
+                )
+            }
+            for degree in self.degrees
+        }
+        degree, error = self.choose(fold, choices)
         return Outcome({"degree": degree, "validation_mse": error})
 
     def predict(self, source: np.ndarray, mask: np.ndarray) -> np.ndarray:  # noqa: ARG002
         constant, linear, quadratic = self.powers.T
         x = source.astype(np.float64)
         return interpolate(constant + x * (linear + x * quadratic), self.task.r)
-
-    def arrays(self) -> dict[str, Tensor]:
-        return {"powers": torch.from_numpy(self.powers)}
-
-    def restore(self, arrays: dict[str, Tensor]) -> None:
-        self.powers = arrays["powers"].numpy()
 
 
 def moments_of_brains(fold: Fold, platform: str) -> np.ndarray:

@@ -1,9 +1,7 @@
 """Smoothing: what removing noise alone gains."""
 
 import numpy as np
-import torch
 from scipy.ndimage import gaussian_filter
-from torch import Tensor
 
 from harmonization.learning.images import ImageModel, interpolate
 from harmonization.learning.manifest import Fold
@@ -22,6 +20,8 @@ class Smoothed(ImageModel):
         does not smooth.
     """
 
+    fitted = ("width", "scale", "offset")
+
     def __init__(
         self,
         task: Task,
@@ -31,33 +31,24 @@ class Smoothed(ImageModel):
     ) -> None:
         super().__init__(task, components)
         self.widths = widths
-        self.width = 0.0
+        self.width = np.zeros(())
         self.scale = np.ones(task.channels, dtype=np.float32)
         self.offset = np.zeros(task.channels, dtype=np.float32)
 
     def fit(self, fold: Fold, settings: FitSettings) -> Outcome:  # noqa: ARG002
         """Regress each coefficient on the smoothed source's; choose the width on validation."""
-        trials = []
-        for width in self.widths:
-            scale, offset = self._regress(fold, width)
-            self.width, self.scale, self.offset = width, scale, offset
-            trials.append((self.validation_mse(fold), width, scale, offset))
-        error, self.width, self.scale, self.offset = min(trials, key=lambda trial: trial[0])
-        return Outcome({"width": self.width, "validation_mse": error})
+        names = "width", "scale", "offset"
+        choices = {
+            width: dict(
+                zip(names, (np.array(width, dtype=float), *self._regress(fold, width)), strict=True)
+            )
+            for width in self.widths
+        }
+        width, error = self.choose(fold, choices)
+        return Outcome({"width": width, "validation_mse": error})
 
     def predict(self, source: np.ndarray, mask: np.ndarray) -> np.ndarray:
         return smooth(source, mask, self.width, self.task.r) * self.scale + self.offset
-
-    def arrays(self) -> dict[str, Tensor]:
-        return {
-            "width": torch.tensor(self.width, dtype=torch.float64),
-            "scale": torch.from_numpy(self.scale),
-            "offset": torch.from_numpy(self.offset),
-        }
-
-    def restore(self, arrays: dict[str, Tensor]) -> None:
-        self.width = float(arrays["width"])
-        self.scale, self.offset = arrays["scale"].numpy(), arrays["offset"].numpy()
 
     def _regress(self, fold: Fold, width: float) -> tuple[np.ndarray, np.ndarray]:
         """Scale and offset of each coefficient by least squares over the training subjects."""

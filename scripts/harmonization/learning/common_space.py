@@ -4,8 +4,6 @@ from abc import abstractmethod
 from collections.abc import Callable
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from harmonization.images.template import brightness, pull, register
 from harmonization.learning.images import ImageModel
@@ -16,9 +14,7 @@ from harmonization.learning.template import Template
 
 
 class TemplateModel(ImageModel):
-    """A model that finds the place of each voxel in a template."""
-
-    fitted = ("template",)  # attributes that a fit sets, all of them arrays
+    """A model that finds the place of each voxel in a template, one of its fitted arrays."""
 
     def __init__(self, task: Task, components: dict[str, Model] | None = None) -> None:
         super().__init__(task, components)
@@ -37,17 +33,10 @@ class TemplateModel(ImageModel):
     def predict_known(self, subject: str, source: np.ndarray, mask: np.ndarray) -> np.ndarray:
         return self.predict_placed(source, mask, self._known.to_template(subject))
 
-    def arrays(self) -> dict[str, Tensor]:
-        return {n: torch.from_numpy(np.ascontiguousarray(getattr(self, n))) for n in self.fitted}
-
-    def restore(self, arrays: dict[str, Tensor]) -> None:
-        for name in self.fitted:
-            setattr(self, name, arrays[name].numpy())
-
     def count_parameters(self) -> int:
         return super().count_parameters() - self.template.size
 
-    def _enter(self, template: Template) -> None:
+    def _use_template(self, template: Template) -> None:
         """Take the template of a fold as the common space."""
         self.template, self._known = template.image, template
 

@@ -1,9 +1,12 @@
 """Models that predict whole images rather than patches."""
 
 from abc import abstractmethod
+from typing import Any
 
 import numpy as np
+import torch
 from scipy.ndimage import zoom
+from torch import Tensor
 
 from harmonization.images.coefficients import normalise
 from harmonization.images.grids import split_mask
@@ -13,6 +16,8 @@ from harmonization.learning.models import Card, Model
 
 class ImageModel(Model):
     """A model that predicts a whole image at once, of one target."""
+
+    fitted: tuple[str, ...]  # attributes that a fit sets and a prediction needs, all of them arrays
 
     @abstractmethod
     def predict(self, source: np.ndarray, mask: np.ndarray) -> np.ndarray:
@@ -37,6 +42,34 @@ class ImageModel(Model):
     def predict_known(self, subject: str, source: np.ndarray, mask: np.ndarray) -> np.ndarray:  # noqa: ARG002
         """Predict a subject of the fold; what its fit knows of the subject may save work."""
         return self.predict(source, mask)
+
+    def arrays(self) -> dict[str, Tensor]:
+        return {n: torch.from_numpy(np.asarray(getattr(self, n), order="C")) for n in self.fitted}
+
+    def restore(self, arrays: dict[str, Tensor]) -> None:
+        for name in self.fitted:
+            setattr(self, name, arrays[name].numpy())
+
+    def choose(self, fold: Fold, choices: dict[Any, dict[str, Any]]) -> tuple[Any, float]:
+        """Take the attributes with which the error on the validation subjects is lowest.
+
+        Parameters
+        ----------
+        fold : Fold
+        choices : dict of dict
+            Values of attributes, by what tells the choices apart.
+
+        Returns
+        -------
+        key of `choices`, and its error
+        """
+        errors = {}
+        for choice, attributes in choices.items():
+            vars(self).update(attributes)
+            errors[choice] = self.validation_mse(fold)
+        best = min(errors, key=errors.__getitem__)
+        vars(self).update(choices[best])
+        return best, errors[best]
 
     def validation_mse(self, fold: Fold) -> float:
         """Patch MSE of normalised images over the validation subjects."""
