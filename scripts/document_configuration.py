@@ -25,7 +25,7 @@ def main() -> None:
 
 def documented(text: str) -> str:
     """Text of the README with new tables."""
-    for name in ("config", "method"):
+    for name in ("config", "method", "baseline"):
         schema = yaml.safe_load((ROOT / f"workflow/schemas/{name}.schema.yaml").read_text())
         rows = [(f"`{key}`", meaning) for key, meaning in keys(schema, schema)]
         text = with_table(text, name, [("key", "meaning"), *rows])
