@@ -410,7 +410,6 @@ def _baseline(folder: Path, root: Path, overrides: Settings) -> Method:
         name=folder.name,
         role="control" if found["family"] == "control" else "rival",
         settings=found["settings"],
-        fits=found.get("fits", "each"),
         rules=folder / RULES,
         fitted=tuple(found["fitted"]),
         references=tuple(found.get("references", ())),

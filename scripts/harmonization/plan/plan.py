@@ -586,7 +586,7 @@ class Plan:
             for name in self.baselines
             for file in self.methods[name].fitted
             for fold in self.folds
-            for target in dict.fromkeys(self.model_target(name, t) for t in self.targets)
+            for target in self.targets
         ]
 
     def table_rows(self) -> dict[str, dict[str, str]]:
