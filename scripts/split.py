@@ -15,6 +15,8 @@ def main() -> None:
     parser.add_argument("--results", type=Path, required=True, help="folder of the run")
     parser.add_argument("--parts", type=json.loads, required=True, help="subjects of each part")
     parser.add_argument("--source", required=True)
+    parser.add_argument("--reads", default="scan", help="variant of the source's scan")
+    parser.add_argument("--denoised", action="store_true", help="these sources are denoised")
     parser.add_argument("--scales", type=json.loads, required=True, help="r of every target")
     parser.add_argument("--lattice", type=json.loads, required=True)
     parser.add_argument("--output", type=Path, required=True)
@@ -25,7 +27,8 @@ def main() -> None:
     platforms = [args.source, *args.scales]
 
     def path(pattern: str, subject: str, platform: str) -> Path:
-        return Path(pattern.format(scan="scan", subject=subject, platform=platform))
+        scan = args.reads if platform == args.source else "scan"
+        return Path(pattern.format(scan=scan, subject=subject, platform=platform))
 
     images = {
         s: {p: {"sh": path(paths.sh, s, p), "mask": path(paths.sh_mask, s, p)} for p in platforms}
@@ -43,6 +46,7 @@ def main() -> None:
         parts=args.parts,
         images=images,
         source=args.source,
+        denoised=args.denoised,
         scales=args.scales,
         lattice=Lattice(**args.lattice),
         conventions=conventions[0],

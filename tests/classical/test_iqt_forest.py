@@ -73,7 +73,7 @@ def ridge(fold, penalties):
         "outputs": {"t": fold.normalisation["t"]},
     }
     lattice = {"core": fold.lattice.core, "minimum_inside": fold.lattice.minimum_inside}
-    card = Card(*[None] * 11, lattice, None, units, None, None)
+    card = Card(*[None] * 12, lattice, None, units, None, None)
     return model.apply(fold.image("b", "source"), fold.mask("b", "source"), card, "t")
 
 

@@ -301,6 +301,7 @@ def model(tmp_path):
         multiply_adds=0,
         outcome={},
         source="s",
+        input={"voxel_size": [1.0, 1.0, 1.0], "denoised": False},
         lattice={"core": 7, "minimum_inside": 0.5},
         spherical_harmonics=SH,
         normalisation={"input": STATISTICS, "outputs": {"t": STATISTICS}},

@@ -56,7 +56,9 @@ def people(rng):
 
 
 def write_manifests(folder, scans):
-    """The fold's manifest, and the one with which a control selects on the test subject."""
+    """The fold's manifest, the one with which a control selects on the test subject, and that of
+    methods that read denoised sources, which are the same images here.
+    """
     honest = write_fold(folder, scans, SCALES)
     images = {
         subject: {
@@ -68,6 +70,7 @@ def write_manifests(folder, scans):
     parts = {"train": ["train"], "validation": ["test"], "test": []}
     leaking = make_manifest(folder, parts, images, SOURCE, SCALES, Lattice(), {"order": 2})
     write_json(folder / "fold_selects-on-test.json", leaking)
+    shutil.copy(honest, folder / "fold_denoised.json")
     return honest
 
 

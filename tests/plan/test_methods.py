@@ -123,7 +123,7 @@ NETWORK = {**PLAIN, "network": {"name": "espcn"}}
         ),
         (
             {**NETWORK, "builds_on": [{"method": "denoised", "target": "own"}]},
-            "builds_on: denoised is a scan; name a method that fits a model",
+            "builds_on: denoised reads 'denoised' and m 'scan'; let both read the same",
         ),
         (
             {**NETWORK, "builds_on": [{"method": "gain", "target": "own"}]},
@@ -143,8 +143,13 @@ NETWORK = {**PLAIN, "network": {"name": "espcn"}}
             },
             "phases: a warm_up of 5 steps leaves none of 5; give fewer",
         ),
-        ({"like": "ridge", "reads": "denoised"}, "leave out reads or solve"),
+        ({"like": "ridge", "reads": "truth"}, "leave out reads or solve"),
         ({"like": "espcn", "reads": "truth"}, "leave out reads or training"),
+        ({"like": "moments", "reads": "truth"}, "leave out reads or classical"),
+        (
+            {"like": "msp_espcn", "reads": "denoised"},
+            "builds_on: espcn reads 'scan' and m 'denoised'; let both read the same",
+        ),
         (
             {**NETWORK, "builds_on": [{"method": "smoothed", "target": "own"}]},
             "builds_on: smoothed is no network; a network builds on networks",

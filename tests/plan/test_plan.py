@@ -6,7 +6,7 @@ from conftest import EMBEDDED, ROOT
 
 from harmonization.files import InputError
 from harmonization.plan.configuration import merge
-from harmonization.plan.plan import ModelKey, Plan
+from harmonization.plan.plan import SELECTIONS, ModelKey, Plan
 
 TINY = merge(EMBEDDED, yaml.safe_load((ROOT / "tests/tiny.yaml").read_text())) | {"overrides": {}}
 TARGETS = ["prisma_st", "connectom_sa"]
@@ -114,8 +114,27 @@ def test_only_what_selects_on_test_learns_from_a_manifest_with_the_test_subject(
     made = plan(methods=["msp_best", "msp_selected_on_test"])
     assert made.selection("msp_best") == ""
     assert made.selection("msp_selected_on_test") == "_selects-on-test"
+    assert SELECTIONS["_selects-on-test"] == ("test", "scan")
     assert made.parts(0, "test") == {"test": [], "validation": ["01"], "train": ["03"]}
     assert made.parts(0) == {"test": ["01"], "validation": ["02"], "train": ["03"]}
+
+
+def test_what_is_fitted_to_denoised_sources_learns_from_a_manifest_of_them():
+    made = plan(methods=["linear_rish_denoised", "linear_rish", "denoised"])
+    ends = [made.selection(name) for name in made.methods]
+    assert ends == ["_denoised", "", ""]  # a control that fits nothing needs no manifest of its own
+    images = made.training_images(0, *SELECTIONS["_denoised"])
+    assert {path.split("/")[-2] for path in images if made.source in path} == {"denoised"}
+    assert {path.split("/")[-2] for path in images if made.source not in path} == {"scan"}
+    assert "_denoised/" in made.template("linear_rish_denoised", 0)[0]
+
+
+def test_a_method_can_select_on_test_and_read_denoised_sources():
+    overrides = {
+        name: {"reads": "denoised"} for name in ("msp_selected_on_test", "espcn", "diqt_rn4")
+    }
+    made = plan(methods=["msp_selected_on_test"], overrides=overrides)
+    assert made.selection("msp_selected_on_test") == "_denoised_selects-on-test"
 
 
 def test_a_component_for_all_targets_is_one_model():

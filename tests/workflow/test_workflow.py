@@ -12,7 +12,7 @@ import pytest
 import yaml
 from conftest import EMBEDDED, ROOT, planned, snakemake, validator_errors, without_test_subject
 
-from harmonization.files import sha256
+from harmonization.files import read_json, sha256
 from harmonization.images.coefficients import mean_by_order
 from harmonization.images.nifti import read_image
 from harmonization.plan.methods import method_files, read_methods
@@ -396,6 +396,27 @@ def test_everything_can_be_denoised(run, results, tmp_path):
         excess = [table.loc[of_noisy, f"{target}_excess"] for table in (quiet, noisy)]
         assert (excess[0] < excess[1]).all()
     assert not list((run[0] / "results/quiet").glob("denoised/*/*"))
+
+
+@pytest.mark.slow
+def test_methods_can_learn_from_denoised_sources(run, tmp_path):
+    """Without the source's noise, the moments of the target cost less."""
+    tiny = yaml.safe_load((ROOT / "tests/tiny.yaml").read_text())
+    changes = {"methods": ["identity", "denoised", "moments", "moments_denoised"], "overrides": {}}
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(tiny | changes | {"run": "less_noise"}))
+    result = snakemake(run[0], config=tmp_path / "config.yaml")
+    assert result.returncode == 0, result.stderr[-3000:]
+    folder = run[0] / "results/less_noise"
+    table = pd.read_csv(folder / "tables/patch_mse.csv").set_index("method")
+    assert (table.loc["Moments, denoised", TARGETS] < table.loc["Moments", TARGETS]).all()
+    noisy, quiet = (read_json(folder / f"splits/fold-0{end}.json") for end in ("", "_denoised"))
+    assert [manifest["input"]["denoised"] for manifest in (noisy, quiet)] == [False, True]
+    subject = noisy["train"][0]
+    assert noisy["patches"] == quiet["patches"]
+    assert noisy["files"][subject]["prisma_st"] == quiet["files"][subject]["prisma_st"]
+    assert noisy["files"][subject]["ge_st"] != quiet["files"][subject]["ge_st"]
+    card = read_json(folder / "models/moments_denoised/prisma_st/fold-0_seed-0/card.json")
+    assert card["input"] == quiet["input"]
 
 
 @pytest.mark.slow

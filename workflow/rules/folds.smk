@@ -3,10 +3,11 @@
 # fold's training subjects.
 
 
-# A control that selects on its test subject gets a manifest of its own, which says so in its name.
+# A control that selects on its test subject gets a manifest of its own, which says so in its name;
+# so does what reads denoised sources.
 rule split:
     input:
-        lambda w: PLAN.training_images(w.fold, SELECTIONS[w.selection]),
+        lambda w: PLAN.training_images(w.fold, *SELECTIONS[w.selection]),
     output:
         P.manifest,
     log:
@@ -19,7 +20,11 @@ rule split:
         **needs(gigabytes=8, minutes=20),
     params:
         version=PLAN.version("split"),
-        parts=lambda w: as_json(PLAN.parts(w.fold, SELECTIONS[w.selection])),
+        parts=lambda w: as_json(PLAN.parts(w.fold, SELECTIONS[w.selection][0])),
+        reads=lambda w: SELECTIONS[w.selection][1],
+        denoised=lambda w: (
+            "--denoised" if PLAN.reads_denoised(SELECTIONS[w.selection][1]) else ""
+        ),
         scales=as_json(PLAN.scales),
         lattice=as_json(config["patches"]),
         source=SOURCE,
@@ -28,7 +33,7 @@ rule split:
         "Write the manifest of fold {wildcards.fold}{wildcards.selection}"
     shell:
         "python -m split --results {params.results:q} --parts {params.parts:q}"
-        " --source {params.source} --scales {params.scales:q} --lattice {params.lattice:q}"
+        " --source {params.source} --reads {params.reads} {params.denoised} --scales {params.scales:q} --lattice {params.lattice:q}"
         " --output {output:q} &> {log:q}"
 
 

@@ -1,5 +1,7 @@
 """Linear RISH: each order of the source is rescaled voxel by voxel, in a common space."""
 
+from itertools import product
+
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
@@ -10,9 +12,7 @@ from harmonization.learning.images import interpolate
 from harmonization.learning.manifest import Fold
 from harmonization.learning.models import FitSettings, Model, Outcome
 from harmonization.learning.network import Task
-from harmonization.settings import NonNegative
-
-FLOOR = 1e-3  # of an order's mean energy over the template; below it is noise
+from harmonization.settings import Count, NonNegative
 
 
 class LinearRish(TemplateModel):
@@ -26,17 +26,29 @@ class LinearRish(TemplateModel):
     Parameters
     ----------
     widths
-        Standard deviations to try on the validation subjects of the Gaussian that smooths energies,
-        in voxels of the template.
+        Standard deviations of the Gaussian that smooths energies, in voxels of the template.
+    floors
+        What is added to the source's energy before dividing by it, relative to its mean over the
+        template.
+    highest_orders
+        Highest order that is rescaled; those above it are left as they are.
+
+    Each is a list, and all combinations are tried on the validation subjects.
     """
 
     fitted = ("template", "scales", "mean_scales")
 
     def __init__(
-        self, task: Task, components: dict[str, Model] | None = None, *, widths: list[NonNegative]
+        self,
+        task: Task,
+        components: dict[str, Model] | None = None,
+        *,
+        widths: list[NonNegative],
+        floors: list[NonNegative],
+        highest_orders: list[Count],
     ) -> None:
         super().__init__(task, components)
-        self.widths = widths
+        self.tried = list(product(widths, floors, highest_orders))
         orders = order_of(task.channels) // 2 + 1
         self.scales = np.ones((1, 1, 1, orders), dtype=np.float32)
         self.mean_scales = np.ones(orders, dtype=np.float32)
@@ -46,11 +58,12 @@ class LinearRish(TemplateModel):
         self._use_template(settings.template)
         source, target = self._training_pairs(fold, lambda image: mean_by_order(image**2))
         choices = {
-            width: dict(zip(("scales", "mean_scales"), ratios(source, target, width), strict=True))
-            for width in self.widths
+            settings: dict(zip(self.fitted[1:], ratios(source, target, *settings), strict=True))
+            for settings in self.tried
         }
-        width, error = self.choose(fold, choices)
-        return Outcome({"width": width, "validation_mse": error})
+        (width, floor, highest_order), error = self.choose(fold, choices)
+        chosen = {"width": width, "floor": floor, "highest_order": highest_order}
+        return Outcome({**chosen, "validation_mse": error})
 
     def predict_placed(
         self,
@@ -64,7 +77,9 @@ class LinearRish(TemplateModel):
         return interpolate(source, self.task.r) * interpolate(scales, self.task.r)[..., number]
 
 
-def ratios(source: np.ndarray, target: np.ndarray, width: float) -> tuple[np.ndarray, np.ndarray]:
+def ratios(
+    source: np.ndarray, target: np.ndarray, width: float, floor: float, highest_order: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Factors of the coefficients of each order, at each voxel of the template and on average.
 
     Parameters
@@ -73,6 +88,10 @@ def ratios(source: np.ndarray, target: np.ndarray, width: float) -> tuple[np.nda
         Energies; NaN outside a head.
     width : float
         Standard deviation of the Gaussian that smooths them, voxels.
+    floor : float
+        Added to the source's energy before dividing by it, relative to its mean.
+    highest_order : int
+        The factors of higher orders are 1.
 
     Returns
     -------
@@ -88,10 +107,12 @@ def ratios(source: np.ndarray, target: np.ndarray, width: float) -> tuple[np.nda
     )
     sums = [np.where(inside, image, 0).sum(axis=(0, 1, 2, 3)) for image in (source, target)]
     mean = np.sqrt(sums[1] / sums[0])
-    floor = FLOOR * sums[0] / inside.sum(axis=(0, 1, 2, 3))
+    least = floor * sums[0] / inside.sum(axis=(0, 1, 2, 3))
     weight = gaussian_filter(inside.astype(np.float64), smooth)
     # Each subject counts by how much of the Gaussian lies in its head.
-    shares = weight * wanted / (energy + floor * weight + np.finfo(float).tiny)
+    shares = weight * wanted / (energy + least * weight + np.finfo(float).tiny)
     total = weight.sum(axis=0)
     scales = np.sqrt(shares.sum(axis=0) / np.maximum(total, 1e-6))
-    return np.where(total > 1e-3, scales, mean).astype(np.float32), mean.astype(np.float32)
+    scales = np.where(total > 1e-3, scales, mean)
+    untouched = 2 * np.arange(len(mean)) > highest_order
+    return tuple(np.where(untouched, 1, x).astype(np.float32) for x in (scales, mean))

@@ -143,6 +143,7 @@ def fit_model(
         + model.count_multiply_adds(how["training"], fold.lattice.window),
         outcome=outcome.card,
         source=fold.source,
+        input=fold.input,
         lattice=dataclasses.asdict(fold.lattice),
         spherical_harmonics=fold.spherical_harmonics,
         normalisation=normalisation(fold, model),

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from nibabel.affines import voxel_sizes
 
 from harmonization.files import InputError, read_json, sha256
 from harmonization.images.nifti import read_image, read_mask
@@ -29,6 +30,7 @@ class Fold:
         self.path = path
         self._manifest = read_json(path)
         self.source: str = self._manifest["source"]
+        self.input: dict[str, Any] = self._manifest["input"]
         self.scales: dict[str, int] = self._manifest["scales"]
         self.lattice = Lattice(**self._manifest["lattice"])
         self.normalisation: dict[str, Any] = self._manifest["normalisation"]
@@ -87,6 +89,7 @@ def make_manifest(
     scales: dict[str, int],
     lattice: Lattice,
     conventions: dict[str, Any],
+    denoised: bool = False,
 ) -> dict[str, Any]:
     """Describe a fold.
 
@@ -105,12 +108,15 @@ def make_manifest(
     lattice : Lattice
     conventions : dict
         How the spherical harmonics were made.
+    denoised : bool
+        Whether the sources were denoised after all other preprocessing.
 
     Returns
     -------
     dict
         Ready for JSON. The normalisation comes from the training subjects' brains; ``patches`` are
-        the cores that count in each training and validation subject.
+        the cores that count in each training and validation subject. ``input`` is what a new scan
+        must be like: the edges of its voxels (mm), and whether it is denoised.
     """
     files = {
         subject: {
@@ -122,9 +128,11 @@ def make_manifest(
         }
         for subject in parts["train"] + parts["validation"]
     }
+    _, affine = read_image(images[parts["train"][0]][source]["sh"])
     return {
         **parts,
         "source": source,
+        "input": {"voxel_size": voxel_sizes(affine).round(4).tolist(), "denoised": denoised},
         "scales": scales,
         "lattice": {"core": lattice.core, "minimum_inside": lattice.minimum_inside},
         "spherical_harmonics": conventions,

@@ -88,6 +88,8 @@ class Card:
         What the fit reports: the error on validation, the chosen penalty, ...
     source : str
         Platform of the input.
+    input : dict
+        What a scan must be like: ``voxel_size`` (mm), and whether it is ``denoised``.
     lattice : dict
         Lattice of the patches.
     spherical_harmonics : dict
@@ -111,6 +113,7 @@ class Card:
     multiply_adds: int
     outcome: dict[str, Any]
     source: str
+    input: dict[str, Any]
     lattice: dict[str, Any]
     spherical_harmonics: dict[str, Any]
     normalisation: dict[str, Any]

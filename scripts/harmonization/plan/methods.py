@@ -84,7 +84,7 @@ class Method:
         One model for each target, or one for all.
     builds_on : tuple of Component
     reads : str
-        Variant of the source's scan that it is applied to: ``scan``, ``denoised`` or ``truth``.
+        Variant of the source's scan that it is given: ``scan``, ``denoised`` or ``truth``.
     training : dict or None
         Settings of gradient descent, with the ``weighting`` of the losses where one is given.
     solve : dict or None
@@ -132,6 +132,13 @@ class Method:
     def is_model(self) -> bool:
         """Whether it has a model of ours: not if it is a scan, or has rules of its own."""
         return self.scan is None and self.rules is None
+
+    @property
+    def is_fitted(self) -> bool:
+        """Whether its models learn anything from the fold, in whatever way."""
+        return bool(self.training or self.builds_on or self.wing == "classical") or (
+            self.solve is not None
+        )
 
     @property
     def is_trained(self) -> bool:
@@ -371,10 +378,11 @@ def _method(name: str, family: str, settings: Settings, length: str) -> Method:
         )
     plugin = read_plugin(wing, chosen)
     solve = settings.get("solve")
-    fitted = [key for key in ("training", "solve", "builds_on") if key in settings]
-    if "reads" in settings and fitted:
+    fitted = [key for key in ("training", "solve", "builds_on", "classical") if key in settings]
+    if settings.get("reads") == "truth" and fitted:
         raise InputError(
-            f"method {name}: reads: what is fitted reads the scan; leave out reads or {fitted[0]}"
+            f"method {name}: reads: a scan without noise is for controls that fit nothing; leave "
+            f"out reads or {fitted[0]}"
         )
     if solve is not None:
         if plugin.solve is None:
@@ -476,9 +484,14 @@ def _check_components(method: Method, methods: dict[str, Method], config: Settin
                 f"{where}: no target '{component.target}'{suggest(component.target, choices)}"
             )
         for other in (methods[name] for name in component.methods):
-            if not other.is_model or other.reads != "scan":
+            if not other.is_model:
                 kind = "has rules of its own" if other.rules else "is a scan"
                 raise InputError(f"{where}: {other.name} {kind}; name a method that fits a model")
+            if other.reads != method.reads:
+                raise InputError(
+                    f"{where}: {other.name} reads '{other.reads}' and {method.name} "
+                    f"'{method.reads}'; let both read the same"
+                )
             if method.wing == "networks" and other.wing != "networks":
                 raise InputError(
                     f"{where}: {other.name} is no network; a network builds on networks"
@@ -533,7 +546,8 @@ def _refuse_equals(methods: dict[str, Method]) -> None:
         if method.training is None and method.solve is None:
             continue
         defined = (method.fit_settings, method.builds_on, method.fits, method.matches)
-        other = fitted.setdefault(repr((*defined, method.selects_on)), method.name)
+        defined += (method.selects_on, method.reads)
+        other = fitted.setdefault(repr(defined), method.name)
         if other != method.name:
             raise InputError(
                 f"method {method.name}: is fitted exactly like {other}; change a setting, or name "

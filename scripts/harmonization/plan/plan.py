@@ -27,8 +27,14 @@ from harmonization.plan.sources import SOURCES, platforms_as_bids
 from harmonization.plan.version import code_version, refuse_code_in_packages
 
 PREPROCESSING_STEPS = ("denoising", "ringing", "motion")
-# End of a manifest's name, and the subjects on whose error methods select by it.
-SELECTIONS = {"": "validation", "_selects-on-test": "test"}
+# End of a manifest's name, and of the methods that learn from it: the subjects on whose error they
+# select, and the variant of the source's scan that they read.
+SELECTIONS = {
+    "": ("validation", "scan"),
+    "_denoised": ("validation", "denoised"),
+    "_selects-on-test": ("test", "scan"),
+    "_denoised_selects-on-test": ("test", "denoised"),
+}
 ALL_TARGETS = "all"  # target of a model that predicts every target
 REFERENCES = "references.bib"
 SMALL_FILE = 1_000_000  # bytes; a smaller file is known by its content, a larger one by its date
@@ -381,15 +387,23 @@ class Plan:
         """Test subjects of all folds."""
         return [person for fold in self.folds for person in self.parts(fold)["test"]]
 
-    def training_images(self, fold: int | str, selects_on: str = "validation") -> list[str]:
+    def training_images(
+        self, fold: int | str, selects_on: str = "validation", reads: str = "scan"
+    ) -> list[str]:
         """Images of a fold's training and validation subjects, and none of its test subject."""
         parts = self.parts(fold, selects_on)
+        variants = {self.source: reads}
         return [
-            pattern.format(scan="scan", subject=subject, platform=platform)
+            pattern.format(scan=variants.get(platform, "scan"), subject=subject, platform=platform)
             for subject in parts["train"] + parts["validation"]
             for platform in self.used_platforms
             for pattern in (self.paths.sh, self.paths.sh_mask, self.paths.sh_sidecar)
         ]
+
+    def reads_denoised(self, reads: str) -> bool:
+        """Whether a method is given sources that are denoised after all other preprocessing."""
+        before = self.data_source.is_raw  # raw scans are denoised first
+        return reads == "denoised" or (self.is_denoised(self.source) and not before)
 
     def test_masks(self, fold: int | str) -> list[str]:
         """Masks of a fold's test subjects on every target, which decide what patches count."""
@@ -416,8 +430,10 @@ class Plan:
 
     def selection(self, method: str) -> str:
         """End of the name of the manifest that a method learns from."""
-        ends = {subjects: end for end, subjects in SELECTIONS.items()}
-        return ends[self.methods[method].selects_on]
+        chosen = self.methods[method]
+        reads = chosen.reads if chosen.is_fitted else "scan"
+        ends = {selection: end for end, selection in SELECTIONS.items()}
+        return ends[chosen.selects_on, reads]
 
     # --- Models
 
