@@ -37,9 +37,11 @@ def test_settings_are_chosen_on_validation(gained_fold, gained_template, r):
         combination: fitted(**{k: [v] for k, v in zip(tried, combination, strict=True)})
         for combination in itertools.product(*tried.values())
     }
-    best = min(errors.values(), key=lambda card: card["validation_mse"])
-    assert fitted(**tried) == best
-    assert best["highest_order"] == 2  # both orders have a gain
+    best = min(errors, key=lambda combination: errors[combination]["validation_mse"])
+    found = fitted(**tried)
+    assert [found[key] for key in ("width", "floor", "highest_order")] == list(best)
+    assert found["tried"] == {str(c): card["validation_mse"] for c, card in errors.items()}
+    assert best[-1] == 2  # both orders have a gain
 
 
 def test_orders_above_the_highest_stay_as_they_are():

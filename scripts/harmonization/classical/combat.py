@@ -60,8 +60,8 @@ class Combat(TemplateModel):
         features = [image[:, inside].reshape(len(image), -1) for image in (source, target)]
         maps = affine_maps(*features)
         choices = {choice: self._placed(inside, *maps[choice]) for choice in self.empirical_bayes}
-        choice, error = self.choose(fold, choices)
-        return Outcome({"empirical_bayes": choice, "validation_mse": error})
+        choice, errors = self.choose(fold, choices)
+        return Outcome({"empirical_bayes": choice, **errors})
 
     def predict_placed(
         self,

@@ -61,9 +61,9 @@ class LinearRish(TemplateModel):
             settings: dict(zip(self.fitted[1:], ratios(source, target, *settings), strict=True))
             for settings in self.tried
         }
-        (width, floor, highest_order), error = self.choose(fold, choices)
+        (width, floor, highest_order), errors = self.choose(fold, choices)
         chosen = {"width": width, "floor": floor, "highest_order": highest_order}
-        return Outcome({**chosen, "validation_mse": error})
+        return Outcome({**chosen, **errors})
 
     def predict_placed(
         self,

@@ -50,8 +50,8 @@ class Moments(ImageModel):
             }
             for degree in self.degrees
         }
-        degree, error = self.choose(fold, choices)
-        return Outcome({"degree": degree, "validation_mse": error})
+        degree, errors = self.choose(fold, choices)
+        return Outcome({"degree": degree, **errors})
 
     def predict(self, source: np.ndarray, mask: np.ndarray) -> np.ndarray:  # noqa: ARG002
         constant, linear, quadratic = self.powers.T

@@ -44,8 +44,8 @@ class Smoothed(ImageModel):
             )
             for width in self.widths
         }
-        width, error = self.choose(fold, choices)
-        return Outcome({"width": width, "validation_mse": error})
+        width, errors = self.choose(fold, choices)
+        return Outcome({"width": width, **errors})
 
     def predict(self, source: np.ndarray, mask: np.ndarray) -> np.ndarray:
         return smooth(source, mask, self.width, self.task.r) * self.scale + self.offset

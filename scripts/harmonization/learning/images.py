@@ -50,7 +50,7 @@ class ImageModel(Model):
         for name in self.fitted:
             setattr(self, name, arrays[name].numpy())
 
-    def choose(self, fold: Fold, choices: dict[Any, dict[str, Any]]) -> tuple[Any, float]:
+    def choose(self, fold: Fold, choices: dict[Any, dict[str, Any]]) -> tuple[Any, dict[str, Any]]:
         """Take the attributes with which the error on the validation subjects is lowest.
 
         Parameters
@@ -61,7 +61,10 @@ class ImageModel(Model):
 
         Returns
         -------
-        key of `choices`, and its error
+        choice
+            Key of `choices`.
+        errors : dict
+            For the card: its error, and those of all that were tried.
         """
         errors = {}
         for choice, attributes in choices.items():
@@ -69,7 +72,8 @@ class ImageModel(Model):
             errors[choice] = self.validation_mse(fold)
         best = min(errors, key=errors.__getitem__)
         vars(self).update(choices[best])
-        return best, errors[best]
+        tried = {str(choice): error for choice, error in errors.items()}
+        return best, {"validation_mse": errors[best], "tried": tried}
 
     def validation_mse(self, fold: Fold) -> float:
         """Patch MSE of normalised images over the validation subjects."""
