@@ -42,7 +42,11 @@ rule all:
         PLAN.baseline_files(),
         # Table 1.
         P.metrics,
-        expand(P.table, table="patch_mse", format=["csv", "tex", "html"]),
+        expand(
+            P.table,
+            table=["patch_mse", "claims", "comparisons", "ablations", "settings"],
+            format=["csv", "tex", "html"],
+        ),
         expand(
             P.table,
             table=["regions", "about", "methods", "runtime"],

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from harmonization.files import InputError, run_command, write_text
 from harmonization.report.metrics import read_metrics, refuse_missing
-from harmonization.report.tables import denoising_and_the_rest, patch_mse_table, styled
+from harmonization.report.tables import denoising_and_the_rest, latex, patch_mse_table, styled
 
 
 def main() -> None:
@@ -55,8 +55,8 @@ def main() -> None:
         )
     write_text(args.csv, table.to_csv(index=False, lineterminator="\n", float_format="%.9g"))
     style = styled(table, args.targets, caption)
-    write_text(args.tex, style.to_latex(hrules=True, convert_css=True))
     write_text(args.html, style.to_html(doctype_html=True))
+    write_text(args.tex, latex(style))
 
 
 if __name__ == "__main__":

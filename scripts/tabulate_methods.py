@@ -4,9 +4,8 @@ import argparse
 import json
 from pathlib import Path
 
-from harmonization.files import read_json, run_command, write_text
-from harmonization.plan.paths import expand_models
-from harmonization.report.methods import method_table
+from harmonization.files import run_command, write_text
+from harmonization.report.methods import method_table, read_cards
 from harmonization.report.tables import plain
 
 
@@ -20,8 +19,7 @@ def main() -> None:
         parser.add_argument(f"--{output}", type=Path, required=True)
     args = parser.parse_args()
 
-    folders = expand_models(args.folders, args.models, args.folds)
-    table = method_table([read_json(f"{folder}/card.json") for folder in folders], args.methods)
+    table = method_table(read_cards(args.folders, args.models, args.folds), args.methods)
     write_text(args.csv, table.to_csv(index=False, lineterminator="\n", float_format="%.9g"))
     caption = "Size and training of the models, by method and target."
     shown = table.rename(columns=lambda name: name.replace("_", " "))

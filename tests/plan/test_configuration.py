@@ -13,7 +13,8 @@ from harmonization.plan.configuration import check_run, merge, with_own_platform
 from harmonization.plan.folds import parts_of_fold
 from harmonization.plan.methods import FAMILIES, choose_methods, method_files, read_methods
 
-RUNS = sorted({p.stem for p in (ROOT / "config").glob("*.yaml")} - {"config", "travelling_heads"})
+NO_RUNS = {"config", "travelling_heads", "claims", "known_settings"}
+RUNS = sorted({p.stem for p in (ROOT / "config").glob("*.yaml")} - NO_RUNS)
 METHODS = sorted(method_files(ROOT / "config/methods"))
 
 

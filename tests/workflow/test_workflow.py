@@ -212,6 +212,8 @@ def test_a_deleted_model_and_what_depends_on_it_are_made_again(copied_run):
         "Join all scores",
         "Make the table of patch MSE",
         "Make the table of regions",
+        "Judge the claims",
+        "Compare the methods",
         "Make the table of methods",
         "Make the table of training times",
         "Draw the learning curves",
@@ -369,7 +371,7 @@ def test_another_msp_re_runs_its_fits_and_what_follows(run, clone):
             "Score msp_espcn on 01, fold 0",
             *("Join all scores", "Make the table of patch MSE", "Draw the learning curves"),
             *("Make the table of methods", "Make the table of training times"),
-            "Make the table of regions",
+            *("Make the table of regions", "Judge the claims", "Compare the methods"),
             *(f"Draw the errors on {t}" for t in TARGETS),
         ]
     )

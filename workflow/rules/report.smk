@@ -28,6 +28,120 @@ rule write_config:
         "python -m write_config --config {params.config:q} --output {output:q} &> {log:q}"
 
 
+# The claims first, as the report shows them.
+rule judge_claims:
+    input:
+        expand_models(P.card, MODELS, PLAN.test_subjects()),
+        metrics=P.metrics,
+    output:
+        csv=P.table.format(table="claims", format="csv"),
+        tex=P.table.format(table="claims", format="tex"),
+        html=report(
+            P.table.format(table="claims", format="html"),
+            caption="../report/claims.rst",
+            category="Claims",
+        ),
+    log:
+        P.log("judge_claims", P.table.format(table="claims", format="csv")),
+    benchmark:
+        P.benchmark("judge_claims", P.table.format(table="claims", format="csv"))
+    conda:
+        "../../envs/environment.yaml"
+    resources:
+        **needs(gigabytes=4, minutes=20),
+    params:
+        version=PLAN.version("judge_claims"),
+        claims=lambda w: json.dumps(PLAN.claims),
+        methods=json.dumps(PLAN.table_rows()),
+        targets=TARGETS,
+        folders=lambda w: P.model,
+        models=json.dumps(MODELS),
+        folds=json.dumps(PLAN.test_subjects()),
+        data=PLAN.data_in_words(),
+    message:
+        "Judge the claims"
+    shell:
+        "python -m judge_claims --claims {params.claims:q} --metrics {input.metrics:q}"
+        " --methods {params.methods:q} --targets {params.targets} --folders {params.folders:q}"
+        " --models {params.models:q} --folds {params.folds:q} --data {params.data:q}"
+        " --csv {output.csv:q} --tex {output.tex:q} --html {output.html:q} &> {log:q}"
+
+
+rule compare_methods:
+    input:
+        expand_models(P.card, MODELS, PLAN.test_subjects()),
+        metrics=P.metrics,
+    output:
+        csv=P.table.format(table="comparisons", format="csv"),
+        tex=P.table.format(table="comparisons", format="tex"),
+        html=report(
+            P.table.format(table="comparisons", format="html"),
+            caption="../report/comparisons.rst",
+            category="Tables",
+        ),
+        ablations_csv=P.table.format(table="ablations", format="csv"),
+        ablations_tex=P.table.format(table="ablations", format="tex"),
+        ablations_html=report(
+            P.table.format(table="ablations", format="html"),
+            caption="../report/comparisons.rst",
+            category="Tables",
+        ),
+    log:
+        P.log("compare_methods", P.table.format(table="comparisons", format="csv")),
+    benchmark:
+        P.benchmark(
+            "compare_methods", P.table.format(table="comparisons", format="csv")
+        )
+    conda:
+        "../../envs/environment.yaml"
+    resources:
+        **needs(gigabytes=4, minutes=60),
+    params:
+        version=PLAN.version("compare_methods"),
+        methods=json.dumps(PLAN.table_rows()),
+        targets=TARGETS,
+        reference=PLAN.shown_reference(),
+        folders=lambda w: P.model,
+        models=json.dumps(MODELS),
+        folds=json.dumps(PLAN.test_subjects()),
+    message:
+        "Compare the methods"
+    shell:
+        "python -m compare_methods --metrics {input.metrics:q} --methods {params.methods:q}"
+        " --targets {params.targets} --reference {params.reference} --folders {params.folders:q}"
+        " --models {params.models:q} --folds {params.folds:q}"
+        " --csv {output.csv:q} --tex {output.tex:q} --html {output.html:q}"
+        " --ablations {output.ablations_csv:q} {output.ablations_tex:q} {output.ablations_html:q}"
+        " &> {log:q}"
+
+
+rule tabulate_settings:
+    output:
+        csv=P.table.format(table="settings", format="csv"),
+        tex=P.table.format(table="settings", format="tex"),
+        html=report(
+            P.table.format(table="settings", format="html"),
+            caption="../report/settings.rst",
+            category="Methods",
+        ),
+    log:
+        P.log("tabulate_settings", P.table.format(table="settings", format="csv")),
+    benchmark:
+        P.benchmark("tabulate_settings", P.table.format(table="settings", format="csv"))
+    conda:
+        "../../envs/environment.yaml"
+    resources:
+        **needs(gigabytes=2, minutes=10),
+    params:
+        version=PLAN.version("tabulate_settings"),
+        settings=lambda w: json.dumps(PLAN.known_settings()),
+    message:
+        "Make the table of settings"
+    shell:
+        "python -m tabulate_settings --settings {params.settings:q}"
+        " --csv {output.csv:q} --tex {output.tex:q} --html {output.html:q} &> {log:q}"
+
+
 rule make_table:
     input:
         P.metrics,

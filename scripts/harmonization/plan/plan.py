@@ -7,10 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harmonization.files import InputError, sha256
-from harmonization.plan.baselines import baseline_version
+from harmonization.plan.baselines import baseline_version, find_baselines
+from harmonization.plan.claims import read_claims, read_settings
 from harmonization.plan.configuration import Settings, check_run
 from harmonization.plan.folds import parts_of_fold
-from harmonization.plan.methods import choose_methods, modules_of, read_methods
+from harmonization.plan.methods import (
+    FAMILIES,
+    choose_methods,
+    method_files,
+    modules_of,
+    read_methods,
+)
 from harmonization.plan.mushac import released_scan
 from harmonization.plan.paths import BidsScan, RunPaths, expand_models
 from harmonization.plan.phantom import check_phantom, read_parameters
@@ -37,6 +44,8 @@ SELECTIONS = {
 }
 ALL_TARGETS = "all"  # target of a model that predicts every target
 REFERENCES = "references.bib"
+# What figures and tables compare the other methods with: the first of them that a run has.
+REFERENCES_OF_TABLES = ("msp_espcn", "espcn", "identity")
 SMALL_FILE = 1_000_000  # bytes; a smaller file is known by its content, a larger one by its date
 
 
@@ -80,6 +89,11 @@ class Plan:
         self.config["methods"] = compared
         for name, method in self.methods.items():
             check_references(name, method.references, self.bibliographies(name))
+        self.claims = read_claims(
+            root / "config/claims.yaml",
+            root / "workflow/schemas/claims.schema.yaml",
+            [*method_files(root / "config/methods"), *find_baselines(root), *FAMILIES],
+        )
         self.paths = RunPaths(f"results/{self.config['run']}")
 
         dataset = self.config["dataset"]
@@ -638,6 +652,28 @@ class Plan:
             | {"references": " ".join(m.references), "hardware": m.hardware}
             for name, m in shown.items()
         }
+
+    def shown_reference(self) -> str:
+        """The method that figures and tables compare the others with."""
+        compared = self.config["methods"]
+        wanted = [name for name in REFERENCES_OF_TABLES if name in compared]
+        return (wanted or compared)[0]
+
+    def known_settings(self) -> list[dict[str, str]]:
+        """Settings of the paper, as far as they are known, beside those of the run."""
+        return read_settings(
+            self.root / "config/known_settings.yaml",
+            self.root / "workflow/schemas/known_settings.schema.yaml",
+            {**self.config, "methods": self.method_settings()},
+        )
+
+    def data_in_words(self) -> str:
+        """What the scans are, for the caption of the verdicts."""
+        if self.data_source.simulated:
+            return "simulated scans, which are not the paper's"
+        if self.kind == "mushac":
+            return "scans of the cross-scanner database that the paper takes its own from"
+        return "scans that are not the paper's"
 
     def task(self) -> list[str]:
         """A method that is applied to the source, and the same one on the source without noise."""

@@ -4,7 +4,25 @@ from typing import Any
 
 import pandas as pd
 
+from harmonization.files import read_json
+from harmonization.plan.paths import expand_models
+
 Rows = dict[str, dict[str, str]]
+
+
+def read_cards(
+    folder: str, models: dict[str, dict[str, list[int]]], folds: dict[str, list[str]]
+) -> list[dict[str, Any]]:
+    """Cards of models.
+
+    Parameters
+    ----------
+    folder : str
+        Path of a model, with wildcards.
+    models, folds : dict
+        Seeds by method and target, and test subjects by fold.
+    """
+    return [read_json(f"{model}/card.json") for model in expand_models(folder, models, folds)]
 
 
 def model_row(card: dict[str, Any]) -> dict[str, Any]:

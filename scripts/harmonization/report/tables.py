@@ -4,6 +4,8 @@ import numpy as np
 import pandas as pd
 from pandas.io.formats.style import Styler
 
+LINE = 40  # letters; longer texts are broken into lines in LaTeX
+
 
 def subject_means(metrics: pd.DataFrame, metric: str, region: str = "brain") -> pd.DataFrame:
     """One value for each method, target and subject: the mean over seeds.
@@ -121,6 +123,17 @@ def styled(table: pd.DataFrame, targets: list[str], caption: str) -> Styler:
         return ["font-weight: bold" if index == chosen else "" for index in column.index]
 
     return plain(shown, caption).apply(bold, subset=list(measures))
+
+
+def latex(style: Styler) -> str:
+    """A styled table of text as LaTeX, for the package booktabs; changes the style."""
+    special = {c: f"\\{c}" for c in "%&_#$"} | {"^": "\\^{}"}
+    style.caption = "".join(special.get(c, c) for c in style.caption)
+    style.table_styles = []  # those of a web page, which LaTeX would take for commands
+    widest = style.data.map(len).max() if len(style.data) else {}
+    columns = "".join("p{5cm}" if widest.get(name, 0) > LINE else "l" for name in style.columns)
+    escaped = style.format(escape="latex").format_index(escape="latex", axis=1)
+    return escaped.to_latex(hrules=True, convert_css=True, column_format=columns)
 
 
 def plain(table: pd.DataFrame, caption: str) -> Styler:

@@ -1,0 +1,178 @@
+"""Verdicts on claims, each computed from a comparison."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from harmonization.report.comparison import (
+    FEWEST,
+    SIGNIFICANT,
+    Comparison,
+    compare,
+    errors_of,
+    holm,
+    relative_changes,
+    with_chosen,
+)
+
+SUPPORTED, NOT_SUPPORTED = "supported", "not supported"
+UNDECIDABLE, ABSENT = "not decidable at this scale", "not in this run"
+BY_DESIGN = "answered by design"
+CHOSEN = "best on validation"  # a method that is another one in each fold and on each target
+COLUMNS = (
+    *("claim", "statement", "method", "against", "metric", "declared", "change", "low", "high"),
+    *("wins", "n", "p", "p_holm", "verdict", "reason"),
+)
+
+
+def claims_table(
+    claims: list[dict[str, Any]],
+    metrics: pd.DataFrame,
+    validation: pd.DataFrame,
+    methods: dict[str, dict[str, str]],
+) -> pd.DataFrame:
+    """Judge all claims.
+
+    Parameters
+    ----------
+    claims : list of dict
+        As in `config/claims.yaml`.
+    metrics : DataFrame
+        All scores.
+    validation : DataFrame
+        As from `comparison.validation_errors`.
+    methods : dict
+        Label, family, role and selects_on of the methods that are compared, in order.
+
+    Returns
+    -------
+    DataFrame
+        Columns as in `COLUMNS`. Changes are in per cent, means over the targets of each subject.
+    """
+    rows = [judged_by(claim, metrics, validation, methods) for claim in claims]
+    declared = [row for row in rows if row["declared"] and row["comparison"]]
+    adjusted = holm([row["comparison"].p for row in declared])
+    for row, p in zip(declared, adjusted, strict=True):
+        row["p_holm"] = p
+    for row in rows:
+        if comparison := row.pop("comparison"):
+            row |= {key: getattr(comparison, key) for key in ("change", "low", "high")}
+            row |= {key: getattr(comparison, key) for key in ("wins", "n", "p")}
+            row["verdict"], row["reason"] = verdict(
+                comparison, row["rule"], row.get("p_holm"), row["largest"]
+            )
+    return pd.DataFrame(rows).reindex(columns=list(COLUMNS))
+
+
+def judged_by(
+    claim: dict[str, Any],
+    metrics: pd.DataFrame,
+    validation: pd.DataFrame,
+    methods: dict[str, dict[str, str]],
+) -> dict[str, Any]:
+    """What a claim compares in this run: a row of the table that has no verdict yet."""
+    row: dict[str, Any] = {
+        "claim": claim["id"],
+        "statement": claim["statement"],
+        "metric": claim.get("metric", "patch_mse"),
+        "declared": claim.get("declared", False),
+        "rule": {key: claim[key] for key in ("below", "contains") if key in claim},
+        "comparison": None,
+        "largest": np.nan,
+    }
+    if answer := claim.get("answer"):
+        first, _, rest = answer.partition(". ")
+        by_design = first == "By design"
+        return row | {
+            "metric": None,
+            "verdict": BY_DESIGN if by_design else UNDECIDABLE,
+            "reason": rest if by_design else answer,
+        }
+    against = claim["against"]
+    candidates = chosen_from(against, methods, validation)
+    label = {name: shown["label"] for name, shown in methods.items()}
+    absent = [name for name in (claim["method"], *candidates[:1]) if name not in methods]
+    if absent or not candidates:
+        missing = absent[0] if absent else "what it is compared with"
+        return row | {"verdict": ABSENT, "reason": f"The run has no {missing}."}
+    if row["metric"] not in set(metrics["metric"]):
+        return row | {"verdict": ABSENT, "reason": f"Only a phantom has {row['metric']}."}
+    errors = errors_of(metrics, row["metric"])
+    name = candidates[0] if isinstance(against, str) else CHOSEN
+    if name == CHOSEN:
+        errors = with_chosen(errors, CHOSEN, candidates, validation)
+    changes = relative_changes(errors, claim["method"], name)
+    return row | {
+        "method": label[claim["method"]],
+        "against": label.get(name, f"{CHOSEN} of {', '.join(label[c] for c in candidates)}"),
+        "comparison": compare(changes.mean(axis=1)),
+        "largest": largest_gain(metrics, row["metric"], candidates),
+    }
+
+
+def chosen_from(
+    against: str | dict[str, list[str]],
+    methods: dict[str, dict[str, str]],
+    validation: pd.DataFrame,
+) -> list[str]:
+    """Methods that a claim compares with: one, or those of `best_of` that the run has."""
+    if isinstance(against, str):
+        return [against]
+    return [
+        name
+        for name, shown in methods.items()
+        if name in validation.columns
+        and (
+            name in against["best_of"]
+            or (shown["role"] == "rival" and shown["family"] in against["best_of"])
+        )
+    ]
+
+
+def largest_gain(metrics: pd.DataFrame, metric: str, methods: list[str]) -> float:
+    """Largest change of patch MSE that is possible, %: the target's noise remains.
+
+    NaN where nothing tells the noise, and for a metric that is free of it.
+    """
+    if metric != "patch_mse" or "excess" not in set(metrics["metric"]):
+        return np.nan
+    of_methods = metrics[metrics["method"].isin(methods) & (metrics["region"] == "brain")]
+    means = of_methods.groupby(["metric", "target"])["value"].mean()
+    return float(-100 * (means["excess"] / means["patch_mse"]).mean())
+
+
+def verdict(
+    found: Comparison, rule: dict[str, float], p_holm: float | None, largest: float
+) -> tuple[str, str]:
+    """Verdict on a claim, and the reason for it.
+
+    Parameters
+    ----------
+    found : Comparison
+    rule : dict
+        ``below`` or ``contains``, %.
+    p_holm : float or None
+        Adjusted p of a declared comparison.
+    largest : float
+        Largest change that is possible, %, or NaN.
+    """
+    if found.n < FEWEST:
+        return UNDECIDABLE, f"{found.n} subject(s); an exact test needs {FEWEST} to reach 0.05."
+    if "contains" in rule:
+        wanted = rule["contains"]
+        if largest > wanted:
+            return UNDECIDABLE, f"The target's noise leaves {largest:.0f} % at most."
+        inside = found.low <= wanted <= found.high
+        if inside and found.low <= 0 <= found.high:
+            return UNDECIDABLE, f"The interval contains both {wanted:g} % and 0."
+        where = "contains" if inside else "does not contain"
+        return SUPPORTED if inside else NOT_SUPPORTED, f"The interval {where} {wanted:g} %."
+    limit = rule["below"]
+    if found.high >= limit:
+        opposite = found.low > limit
+        reason = f"lies above {limit:g}: the opposite holds" if opposite else f"contains {limit:g}"
+        return NOT_SUPPORTED, f"The interval {reason}."
+    if p_holm is not None and p_holm >= SIGNIFICANT:
+        return NOT_SUPPORTED, f"The interval lies below {limit:g}, but p is {p_holm:.3g} (Holm)."
+    return SUPPORTED, f"The interval lies below {limit:g}."
