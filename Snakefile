@@ -81,6 +81,12 @@ onstart:
 onsuccess:
     cancel_timers()
     PLAN.clear_checkpoints()
+    # After all jobs, for it tells what each of them took.
+    if os.path.exists(P.config):
+        shell(
+            "python -m record_provenance --results {P.results:q} --root {ROOT:q}"
+            " --output {P.provenance:q}"
+        )
     print(f"Tables:  {P.results}/tables\nFigures: {P.results}/figures")
 
 

@@ -19,6 +19,7 @@ BY_HAND = {
     "document_configuration",
     "measure_variation",
     "new_baseline",
+    "record_provenance",
 }
 
 

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import subprocess
 from pathlib import Path
 
 import nibabel as nib
@@ -123,6 +124,56 @@ def test_tables_and_figures_are_there(results):
         assert (results / f"figures/{figure}.png").stat().st_size > 20_000
     assert r"\toprule" in (results / "tables/patch_mse.tex").read_text()
     assert "MSP (ESPCN)" in (results / "tables/patch_mse.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("label", "method", "target"),
+    [
+        ("ESPCN", "espcn", "prisma_st"),
+        ("MSP (ESPCN)", "msp_espcn", "connectom_sa"),
+        ("Ridge (IQT-GL)", "ridge", "prisma_st"),
+    ],
+)
+def test_a_cell_of_the_table_follows_from_the_images_alone(results, label, method, target):
+    """Patch MSE in ten lines of numpy, from the prediction, the scan, its mask and the patches."""
+    name = f"sub-01_platform-{target}"
+    predicted = nib.load(results / f"predictions/{method}/fold-0_seed-0/{name}.nii").get_fdata()
+    measured = nib.load(results / f"sh/scan/{name}.nii").get_fdata()
+    brain = nib.load(results / f"sh/scan/{name}_mask.nii").get_fdata() > 0
+    patches = json.loads((results / "splits/fold-0_scoring.json").read_text())["patches"]["01"]
+    size = 14 if target == "connectom_sa" else 7
+    error, means = ((predicted - measured) ** 2).mean(axis=-1), []
+    for patch in np.array(patches):
+        core = tuple(slice(corner, corner + size) for corner in patch * size)
+        means.append(error[core][brain[core]].mean())
+    table = pd.read_csv(results / "tables/patch_mse.csv").set_index("method")
+    assert table.loc[label, target] == pytest.approx(np.mean(means), rel=1e-5)
+
+
+def test_every_claim_has_a_verdict_and_one_subject_decides_none(results):
+    claims = pd.read_csv(results / "tables/claims.csv").set_index("claim")
+    known = yaml.safe_load((ROOT / "config/claims.yaml").read_text())
+    assert list(claims.index) == [claim["id"] for claim in known]
+    assert set(claims["verdict"]) == {
+        *("not decidable at this scale", "not in this run", "answered by design")
+    }
+    table = pd.read_csv(results / "tables/patch_mse.csv").set_index("method")
+    ratios = table.loc["MSP (ESPCN)", TARGETS] / table.loc["ESPCN", TARGETS]
+    assert claims.loc["C1", "change"] == pytest.approx(100 * (ratios.mean() - 1), rel=1e-4)
+    assert claims.loc["C1", "n"] == 1
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not shutil.which("pdflatex"), reason="there is no LaTeX to compile tables with")
+def test_the_tables_compile_in_latex(results, tmp_path):
+    tables = sorted((results / "tables").glob("*.tex"))
+    assert len(tables) == 5
+    body = "".join(table.read_text() for table in tables)
+    start = "\\documentclass{article}\\usepackage{booktabs}\\begin{document}"
+    (tmp_path / "all.tex").write_text(f"{start}\n{body}\\end{{document}}\n")
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "all.tex"]
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout[-2000:]
 
 
 def test_every_registration_is_in_the_table_and_made_the_scans_more_alike(results):
@@ -274,6 +325,20 @@ def test_a_method_learns_nothing_from_the_test_subject(copied_run):
     assert result.returncode == 0, result.stderr[-3000:]
     for name, digest in before.items():
         assert sha256(results / name) == digest, name
+
+
+def test_it_is_recorded_how_the_results_came_about(results):
+    record = read_json(results / "provenance.json")
+    if (ROOT / ".git").exists():
+        assert re.fullmatch("[0-9a-f]{40}", record["code"]["commit"])
+    assert record["configuration"]["sha256"] == sha256(results / "config.yaml")
+    assert record["pins"]["sha256"] == sha256(ROOT / "envs/requirements.txt")
+    image = "sh/scan/sub-03_platform-prisma_st.nii"
+    assert record["data"][image] == sha256(results / image)
+    assert not any("sub-01" in path for path in record["data"])  # the test subject
+    assert record["rules"]["fit"]["jobs"] == len(list(results.glob("models/*/*/*/card.json")))
+    assert record["rules"]["fit"]["seconds"] > 1
+    assert record["versions"]["torch"].startswith("2.")
 
 
 def test_methods_are_described_with_their_references(results):

@@ -131,7 +131,7 @@ def latex(style: Styler) -> str:
     style.caption = "".join(special.get(c, c) for c in style.caption)
     style.table_styles = []  # those of a web page, which LaTeX would take for commands
     widest = style.data.map(len).max() if len(style.data) else {}
-    columns = "".join("p{5cm}" if widest.get(name, 0) > LINE else "l" for name in style.columns)
+    columns = "".join("p{4cm}" if widest.get(name, 0) > LINE else "l" for name in style.columns)
     escaped = style.format(escape="latex").format_index(escape="latex", axis=1)
     return escaped.to_latex(hrules=True, convert_css=True, column_format=columns)
 
