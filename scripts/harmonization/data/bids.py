@@ -161,9 +161,10 @@ def write_gradients(
     bvals: np.ndarray,
     directions: np.ndarray,
     affine: np.ndarray,
+    convention: str = "fsl",
 ) -> None:
-    """Write b-values (n,) and world `directions` (n, 3) in FSL's convention."""
-    along_axes = directions @ axes_of_bvec(affine)
+    """Write b-values (n,) and world `directions` (n, 3) in a convention, see `read_gradients`."""
+    along_axes = directions @ axes_of_bvec(affine, convention)
     write_text(bval, " ".join(f"{b:g}" for b in bvals) + "\n")
     write_text(bvec, "".join(" ".join(f"{v:.8f}" for v in row) + "\n" for row in along_axes.T))
 
@@ -218,7 +219,8 @@ def write_table(path: str | Path, **columns: list[str]) -> None:
 def write_dataset_description(root: str | Path, name: str, generator: dict[str, Any]) -> None:
     """Write ``dataset_description.json`` and ``.bidsignore`` at the `root` of a derivative."""
     # The BIDS standard allows gradient tables with a desc- entity, but its validator does not.
-    write_text(Path(root) / ".bidsignore", "*_dwi.bval\n*_dwi.bvec\n")
+    # Its names of maps of diffusion models are a proposal yet.
+    write_text(Path(root) / ".bidsignore", "*_dwi.bval\n*_dwi.bvec\n*_dwimap.*\n")
     write_json(
         Path(root) / "dataset_description.json",
         {

@@ -352,9 +352,25 @@ def gradient_problems(
         See `ValidScan`.
     """
     settings = config["spherical_harmonics"]
-    shell, order = config["platforms"][platform].get("shell", settings["shell"]), settings["order"]
+    shell = config["platforms"][platform].get("shell", settings["shell"])
+    yield from shell_problems(shell, settings["order"], files, bvals, directions)
+
+
+def shell_problems(
+    shell: float,
+    order: int,
+    files: dict[str, Any],
+    bvals: np.ndarray,
+    directions: np.ndarray,
+    advice: str = "",
+) -> Iterator[str]:
+    """Problems of a scan's gradients with a shell (s/mm2) and an order of spherical harmonics.
+
+    The other parameters are those of `gradient_problems`; `advice` tells what to do, if it is not
+    to change the configuration of a run.
+    """
     try:
-        chosen = volumes_of_shell(bvals, shell, files["bval"])
+        chosen = volumes_of_shell(bvals, shell, files["bval"], advice)
     except InputError as error:
         yield str(error)
         return
@@ -363,14 +379,15 @@ def gradient_problems(
     if distinct < needed:
         yield (
             f"{files['bvec']}: {distinct} distinct directions at b={shell:g}, order {order} needs "
-            f"{needed}; lower spherical_harmonics.order or leave out this scan"
+            f"{needed}; {advice or 'lower spherical_harmonics.order or leave out this scan'}"
         )
         return
     condition = np.linalg.cond(harmonics(directions[chosen], order))
     if condition > LARGEST_CONDITION:
         yield (
             f"{files['bvec']}: its directions at b={shell:g} leave part of the sphere out "
-            f"(condition {condition:.0f}); check the table, or lower spherical_harmonics.order"
+            f"(condition {condition:.0f}); check the table, or "
+            f"{advice or 'lower spherical_harmonics.order'}"
         )
 
 

@@ -23,14 +23,19 @@ def volumes_by_shell(bvals: np.ndarray) -> list[np.ndarray]:
     return [np.sort(shell) for shell in np.split(order, [zeros, *(zeros + gaps)]) if len(shell)]
 
 
-def volumes_of_shell(bvals: np.ndarray, shell: float, path: str | Path) -> np.ndarray:
-    """Volumes of the shell at b=`shell`, (n,) of bool; without any, the error names `path`."""
+def volumes_of_shell(
+    bvals: np.ndarray, shell: float, path: str | Path, advice: str = ""
+) -> np.ndarray:
+    """Volumes of the shell at b=`shell`, (n,) of bool.
+
+    Without any, the error names `path` and ends with the `advice`, by default to change the run's.
+    """
     chosen = (np.abs(bvals - shell) <= SHELL_TOLERANCE) & (bvals > B0_THRESHOLD)
     if not chosen.any():
         found = sorted({round(float(b) / 100) * 100 for b in bvals if b > B0_THRESHOLD})
         raise InputError(
-            f"{path}: no volume at b={shell:g}; its shells are {found}: change "
-            "spherical_harmonics.shell"
+            f"{path}: no volume at b={shell:g}; its shells are {found}: "
+            f"{advice or 'change spherical_harmonics.shell'}"
         )
     return chosen
 

@@ -90,6 +90,31 @@ def cut(
     return image[box], moved
 
 
+def uncut(
+    image: np.ndarray, box: tuple[slice, slice, slice], shape: tuple[int, ...], r: int = 1
+) -> np.ndarray:
+    """Undo `cut`; 0 beyond the box.
+
+    Parameters
+    ----------
+    image : ndarray, shape (i r, j r, k r, ...)
+        On the split of the cut's voxels into r^3.
+    box : tuple of slice
+        Of the cut, in voxels of the whole grid.
+    shape : tuple of int
+        Of the whole grid, (x, y, z).
+    r : int
+
+    Returns
+    -------
+    ndarray, shape (x r, y r, z r, ...)
+        On the split of the whole grid's voxels, see `split_grid`.
+    """
+    whole = np.zeros((*(n * r for n in shape), *image.shape[3:]), dtype=image.dtype)
+    whole[tuple(slice(side.start * r, side.stop * r) for side in box)] = image
+    return whole
+
+
 def points_of_mask(mask: np.ndarray, affine: np.ndarray) -> np.ndarray:
     """World coordinates (n, 3) of the voxels in `mask`, in C order."""
     return np.argwhere(mask) @ affine[:3, :3].T + affine[:3, 3]

@@ -373,10 +373,15 @@ def load_model(folder: Path, device: str = "cpu") -> tuple[Model, Card]:
     Raises
     ------
     InputError
-        If the weights are damaged or do not fit the card.
+        If the weights are damaged or do not fit the card, or the card is of another version.
     """
     card = Card.read(folder)
-    model = build(card.specification, device)
+    try:
+        model = build(card.specification, device)
+    except (ImportError, TypeError) as error:
+        raise InputError(
+            f"{folder / CARD}: is no card of this version ({error}); fit this model again"
+        ) from None
     path = folder / WEIGHTS
     try:
         model.restore(load_file(path))
