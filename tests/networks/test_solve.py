@@ -42,7 +42,7 @@ def test_ridge_recovers_a_linear_map_and_chooses_the_penalty_on_validation():
     training, validation = linear_data(true, seed=0), linear_data(true, seed=1)
     found = LinearPatch(TASK)
     report = found.solve(training, validation, penalties=[1.0, 1e-8])
-    assert report == {"penalty": 1e-8}
+    assert report == {"penalty": 1e-8, "validation_mse": validate(found, validation)}
     torch.testing.assert_close(found.linear.conv.weight, true.linear.conv.weight, atol=1e-4, rtol=0)
     assert validate(found, validation) < 1e-6
 

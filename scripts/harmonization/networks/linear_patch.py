@@ -61,6 +61,6 @@ class LinearPatch(Network):
                 convolution.weight.copy_(solution[:-1].T.reshape(outputs, *kernel))
                 convolution.bias.copy_(solution[-1])
             trials.append((validate(self, validation), penalty, copy_state(self)))
-        _, penalty, state = min(trials, key=lambda trial: trial[0])
+        error, penalty, state = min(trials, key=lambda trial: trial[0])
         self.load_state_dict(state)
-        return {"penalty": penalty}
+        return {"penalty": penalty, "validation_mse": error}
