@@ -53,7 +53,12 @@ rule all:
             format=["csv", "html"],
         ),
         P.references,
-        # Figures: platforms, registrations, trainings, errors.
+        # Figures: scores, platforms, registrations, trainings, branches, errors.
+        expand(
+            P.figure,
+            figure=["improvements", "regions", "cost"],
+            format=["pdf", "png"],
+        ),
         expand(P.figure, figure="platforms", format=["pdf", "png"]),
         expand(P.table, table="registration", format=["csv", "html"]),
         expand(
@@ -64,6 +69,11 @@ rule all:
         expand(
             P.figure,
             figure="learning_curves" if TRAINED else [],
+            format=["pdf", "png"],
+        ),
+        expand(
+            P.figure,
+            figure="branches" if BRANCHED else [],
             format=["pdf", "png"],
         ),
         expand(

@@ -8,15 +8,20 @@ import pandas as pd
 
 from harmonization.files import read_json, run_command
 from harmonization.plan.paths import expand_models
-from harmonization.report.learning_curves import draw_learning_curves
-from harmonization.report.style import save_figure
+from harmonization.report.learning_curves import draw_learning_curves, linear_errors
+from harmonization.report.style import save_pages
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--folders", required=True, help="path of a model, with wildcards")
     parser.add_argument("--models", type=json.loads, required=True, help="seeds by method, target")
+    parser.add_argument(
+        "--linear", type=json.loads, required=True, help="the same of the linear models to compare"
+    )
     parser.add_argument("--folds", type=json.loads, required=True, help="test subjects by fold")
+    parser.add_argument("--labels", type=json.loads, required=True, help="by method, in order")
+    parser.add_argument("--targets", nargs="+", required=True, help="in order")
     parser.add_argument("--output", type=Path, nargs="+", required=True)
     args = parser.parse_args()
     histories = []
@@ -25,7 +30,10 @@ def main() -> None:
         history = pd.read_csv(folder / "history.csv")
         names = ("method", "target", "fold", "seed")
         histories.append(history.assign(**{name: card[name] for name in names}))
-    save_figure(draw_learning_curves(pd.concat(histories)), args.output)
+    folders = expand_models(args.folders, args.linear, args.folds)
+    linear = linear_errors([read_json(f"{folder}/card.json") for folder in folders], args.targets)
+    pages = draw_learning_curves(pd.concat(histories), args.labels, args.targets, linear)
+    save_pages(pages, args.output)
 
 
 if __name__ == "__main__":

@@ -386,3 +386,49 @@ def test_a_raw_data_set_needs_masks_only_where_none_are_made(tmp_path):
     assert "mask" not in plan(EMBEDDED, **study).found("01", "a")
     with pytest.raises(InputError, match="has no brain mask"):
         plan(EMBEDDED, **merge(study, {"preprocessing": {"mask": False}}))
+
+
+@pytest.mark.parametrize(
+    ("methods", "expected"),
+    [
+        (["identity", "espcn", "msp_espcn"], "msp_espcn"),
+        (["identity", "ridge", "espcn"], "espcn"),
+        (["ridge", "identity"], "identity"),
+        (["ridge", "affine"], "ridge"),
+        # Its ESPCNs are models of the run, but not among the methods that are compared.
+        (["ridge", "msp_self"], "ridge"),
+    ],
+)
+def test_all_methods_are_compared_with_one_that_the_run_compares(methods, expected):
+    assert plan(methods=methods).reference() == expected
+
+
+def test_what_a_prediction_needs_are_its_model_and_all_below():
+    needed = plan(
+        methods=["truth", "ridge", "ridge_mlp", "mtl_cross_stitch"], cross_validation={"seeds": 2}
+    ).needed_models()
+    assert list(needed) == ["ridge", "ridge_mlp", "mtl_cross_stitch"]
+    assert needed["ridge_mlp"]["connectom_sa"] == {
+        "ridge_mlp": {"connectom_sa": [0]},
+        "ridge": {"connectom_sa": [0]},
+    }
+    assert needed["mtl_cross_stitch"]["prisma_st"] == {
+        "mtl_cross_stitch": {"all": [0]},
+        "espcn": {"prisma_st": [0], "connectom_sa": [0]},
+    }
+
+
+def test_figures_of_branches_and_of_the_linear_map_are_of_the_models_that_have_them():
+    made = plan(methods=["ridge", "espcn", "msp_selected_on_test", "msp_espcn"])
+    assert list(made.seeds_of(made.branched_models())) == ["msp_selected_on_test", "msp_espcn"]
+    assert list(made.seeds_of(made.linear_models())) == ["ridge"]
+    made = plan(methods=["identity", "mtl_hard"])
+    assert not made.branched_models()
+    assert not made.linear_models()
+
+
+def test_labels_stand_in_the_order_of_the_tables_and_components_come_last():
+    made = plan(methods=["mtl_hard", "msp_espcn"])
+    labels = made.labels(["espcn", "msp_espcn", "mtl_hard"])
+    assert list(labels) == ["mtl_hard", "msp_espcn", "espcn"]
+    assert labels["espcn"] == "ESPCN"

@@ -72,8 +72,9 @@ def planned_rules(folder, config, root=ROOT):
 
 # --- What must be made again: rules with the number of their jobs
 
-TABLES = {"make_table": 1, "tabulate_regions": 1, "judge_claims": 1, "compare_methods": 1}
-SCORES = {"evaluate": 3, "collect": 1, "plot_errors": 1} | TABLES
+OF_METRICS = {"make_table": 1, "tabulate_regions": 1, "judge_claims": 1, "compare_methods": 1}
+OF_METRICS |= {"plot_improvements": 1, "plot_regions": 1, "plot_cost": 1}
+SCORES = {"evaluate": 3, "collect": 1, "plot_errors": 1} | OF_METRICS
 OF_MODELS = {"tabulate_methods": 1, "tabulate_runtime": 1}
 PREDICTIONS = {"predict": 1, "predict_once": 2}
 MODELS = {"fit": 3, "plot_learning_curves": 1} | PREDICTIONS | OF_MODELS | SCORES
@@ -84,8 +85,10 @@ REGISTRATIONS = {"register": 3, "plot_registration": 3, "tabulate_registrations"
 VALIDATIONS = {"validate_scan": 6, "validate_dataset": 1}
 EVERYTHING = VALIDATIONS | REGISTRATIONS | IMAGES
 DATASET = {"validate_dataset": 1}
-ONE = {"fit": 1, "evaluate": 1, "collect": 1} | TABLES | OF_MODELS
+ONE = {"fit": 1, "evaluate": 1, "collect": 1} | OF_METRICS | OF_MODELS
 ONE_CLASSICAL = ONE | {"predict_once": 1, "plot_errors": 1}
+# Ridge is drawn beside the learning curves.
+ONE_RIDGE = ONE_CLASSICAL | {"plot_learning_curves": 1}
 ONE_NETWORK = ONE | {"predict": 1, "plot_learning_curves": 1, "plot_errors": 1}
 FULL = yaml.safe_load((ROOT / "config/methods/single_task/espcn.yaml").read_text())["training"]
 
@@ -157,7 +160,9 @@ SETTINGS = {
     ),
     "overrides, of a label": (
         {"overrides": {"espcn": {"label": "Other"}}},
-        {"describe_methods": 1, "plot_errors": 1} | TABLES | OF_MODELS,
+        {"describe_methods": 1, "plot_learning_curves": 1, "plot_errors": 1}
+        | OF_METRICS
+        | OF_MODELS,
     ),
     "keep_predictions": ({"keep_predictions": False}, {}),
 }
@@ -310,7 +315,7 @@ CODE = {
         "config/methods/classical/ridge.yaml",
         "1.0e-4",
         "2.0e-4",
-        ONE_CLASSICAL | {"write_config": 1},
+        ONE_RIDGE | {"write_config": 1},
     ),
     "a citation": (
         "config/methods/classical/ridge.yaml",

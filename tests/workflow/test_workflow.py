@@ -35,6 +35,11 @@ METHODS = [
     "truth",
 ]
 TARGETS = ["prisma_st", "connectom_sa"]
+FIGURES = [
+    "Draw the improvements in each test subject",
+    "Draw the errors by region",
+    "Draw error against computation",
+]
 
 
 def test_it_ends_by_saying_where_tables_and_figures_are(run):
@@ -118,6 +123,7 @@ def test_regions_say_how_many_voxels_they_have(results):
 
 def test_tables_and_figures_are_there(results):
     figures = ["platforms", "learning_curves", *(f"errors_{target}" for target in TARGETS)]
+    figures += ["improvements", "regions", "cost", "branches"]
     figures += [f"registration_{subject}" for subject in ("01", "02", "03")]
     for figure in figures:
         assert (results / f"figures/{figure}.pdf").read_bytes().startswith(b"%PDF")
@@ -267,7 +273,9 @@ def test_a_deleted_model_and_what_depends_on_it_are_made_again(copied_run):
         "Compare the methods",
         "Make the table of methods",
         "Make the table of training times",
+        *FIGURES,
         "Draw the learning curves",
+        "Draw what branches contribute",
         *(f"Draw the errors on {t}" for t in TARGETS),
     }
 
@@ -359,6 +367,7 @@ def test_the_report_shows_table_and_figures(run):
     assert result.returncode == 0, result.stderr[-3000:]
     report = (run[0] / "report.html").read_text()
     names = ["patch_mse.html", "platforms.png", "learning_curves.png", "errors_prisma_st.png"]
+    names += ["improvements.png", "regions.png", "cost.png", "branches.png"]
     for name in [*names, "registration.html", "registration_01.png"]:
         assert name in report
     assert "All scans are simulated" in report
@@ -397,6 +406,7 @@ def test_a_run_may_train_nothing(tmp_path):
     jobs = planned(tmp_path, "--config", methods, config=ROOT / "config/config.yaml")
     assert "Fit ridge to prisma_st, fold 0, seed 0" in jobs
     assert "Draw the learning curves" not in jobs
+    assert "Draw what branches contribute" not in jobs
 
 
 # --- What a change to the code re-runs
@@ -437,6 +447,7 @@ def test_another_msp_re_runs_its_fits_and_what_follows(run, clone):
             *("Join all scores", "Make the table of patch MSE", "Draw the learning curves"),
             *("Make the table of methods", "Make the table of training times"),
             *("Make the table of regions", "Judge the claims", "Compare the methods"),
+            *(*FIGURES, "Draw what branches contribute"),
             *(f"Draw the errors on {t}" for t in TARGETS),
         ]
     )

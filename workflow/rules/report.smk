@@ -6,6 +6,8 @@ SHOWN_FOLD = 0
 SHOWN_SUBJECT = PLAN.parts(SHOWN_FOLD)["test"][0]
 MODELS = PLAN.seeds_of(PLAN.models())
 TRAINED = PLAN.seeds_of(PLAN.trained_models())
+BRANCHED = PLAN.seeds_of(PLAN.branched_models())
+LINEAR = PLAN.seeds_of(PLAN.linear_models())
 
 
 rule write_config:
@@ -422,10 +424,142 @@ rule plot_platforms:
         " --bval {input.bval:q} --sh {input.sh:q} --subject {params.subject} --output {output:q} &> {log:q}"
 
 
+rule plot_improvements:
+    input:
+        P.metrics,
+    output:
+        pdf=P.figure.format(figure="improvements", format="pdf"),
+        png=report(
+            P.figure.format(figure="improvements", format="png"),
+            caption="../report/improvements.rst",
+            category="Figures",
+        ),
+    log:
+        P.log("plot_improvements", P.figure.format(figure="improvements", format="png")),
+    benchmark:
+        P.benchmark(
+            "plot_improvements", P.figure.format(figure="improvements", format="png")
+        )
+    conda:
+        "../../envs/environment.yaml"
+    resources:
+        **needs(gigabytes=4, minutes=20),
+    params:
+        version=PLAN.version("plot_improvements"),
+        # In the order of the methods.
+        methods=lambda w: json.dumps(PLAN.table_rows()),
+        targets=TARGETS,
+        reference=PLAN.reference(),
+    message:
+        "Draw the improvements in each test subject"
+    shell:
+        "python -m plot_improvements --metrics {input:q} --methods {params.methods:q}"
+        " --targets {params.targets} --reference {params.reference} --output {output:q} &> {log:q}"
+
+
+rule plot_regions:
+    input:
+        P.metrics,
+    output:
+        pdf=P.figure.format(figure="regions", format="pdf"),
+        png=report(
+            P.figure.format(figure="regions", format="png"),
+            caption="../report/regions_figure.rst",
+            category="Figures",
+        ),
+    log:
+        P.log("plot_regions", P.figure.format(figure="regions", format="png")),
+    benchmark:
+        P.benchmark("plot_regions", P.figure.format(figure="regions", format="png"))
+    conda:
+        "../../envs/environment.yaml"
+    resources:
+        **needs(gigabytes=4, minutes=20),
+    params:
+        version=PLAN.version("plot_regions"),
+        # In the order of the methods.
+        methods=lambda w: json.dumps(PLAN.table_rows()),
+        targets=TARGETS,
+        reference=PLAN.reference(),
+    message:
+        "Draw the errors by region"
+    shell:
+        "python -m plot_regions --metrics {input:q} --methods {params.methods:q}"
+        " --targets {params.targets} --reference {params.reference} --output {output:q} &> {log:q}"
+
+
+rule plot_cost:
+    input:
+        expand_models(P.card, MODELS, PLAN.test_subjects()),
+        metrics=P.metrics,
+    output:
+        pdf=P.figure.format(figure="cost", format="pdf"),
+        png=report(
+            P.figure.format(figure="cost", format="png"),
+            caption="../report/cost.rst",
+            category="Figures",
+        ),
+    log:
+        P.log("plot_cost", P.figure.format(figure="cost", format="png")),
+    benchmark:
+        P.benchmark("plot_cost", P.figure.format(figure="cost", format="png"))
+    conda:
+        "../../envs/environment.yaml"
+    resources:
+        **needs(gigabytes=4, minutes=20),
+    params:
+        version=PLAN.version("plot_cost"),
+        benchmarks=lambda w: P.fit_benchmark,
+        fits=lambda w: json.dumps(PLAN.needed_models()),
+        folds=lambda w: json.dumps(PLAN.test_subjects()),
+        methods=lambda w: json.dumps(PLAN.table_rows()),
+        targets=TARGETS,
+    message:
+        "Draw error against computation"
+    shell:
+        "python -m plot_cost --metrics {input.metrics:q} --benchmarks {params.benchmarks:q}"
+        " --fits {params.fits:q} --folds {params.folds:q} --methods {params.methods:q}"
+        " --targets {params.targets} --output {output:q} &> {log:q}"
+
+
+rule plot_branches:
+    input:
+        expand_models(P.card, BRANCHED, PLAN.test_subjects()),
+    output:
+        pdf=P.figure.format(figure="branches", format="pdf"),
+        png=report(
+            P.figure.format(figure="branches", format="png"),
+            caption="../report/branches.rst",
+            category="Figures",
+        ),
+    log:
+        P.log("plot_branches", P.figure.format(figure="branches", format="png")),
+    benchmark:
+        P.benchmark("plot_branches", P.figure.format(figure="branches", format="png"))
+    conda:
+        "../../envs/environment.yaml"
+    resources:
+        **needs(gigabytes=4, minutes=20),
+    params:
+        version=PLAN.version("plot_branches"),
+        folders=lambda w: P.model,
+        models=lambda w: json.dumps(BRANCHED),
+        folds=lambda w: json.dumps(PLAN.test_subjects()),
+        labels=lambda w: json.dumps(PLAN.labels(BRANCHED)),
+        targets=TARGETS,
+    message:
+        "Draw what branches contribute"
+    shell:
+        "python -m plot_branches --folders {params.folders:q} --models {params.models:q}"
+        " --folds {params.folds:q} --labels {params.labels:q} --targets {params.targets}"
+        " --output {output:q} &> {log:q}"
+
+
 rule plot_learning_curves:
     input:
         expand_models(P.history, TRAINED, PLAN.test_subjects()),
         expand_models(P.card, TRAINED, PLAN.test_subjects()),
+        expand_models(P.card, LINEAR, PLAN.test_subjects()),
     output:
         pdf=P.figure.format(figure="learning_curves", format="pdf"),
         png=report(
@@ -450,13 +584,17 @@ rule plot_learning_curves:
     params:
         version=PLAN.version("plot_learning_curves"),
         folders=lambda w: P.model,
-        models=json.dumps(TRAINED),
-        folds=json.dumps(PLAN.test_subjects()),
+        models=lambda w: json.dumps(TRAINED),
+        linear=lambda w: json.dumps(LINEAR),
+        folds=lambda w: json.dumps(PLAN.test_subjects()),
+        labels=lambda w: json.dumps(PLAN.labels(TRAINED)),
+        targets=TARGETS,
     message:
         "Draw the learning curves"
     shell:
         "python -m plot_learning_curves --folders {params.folders:q}"
-        " --models {params.models:q} --folds {params.folds:q} --output {output:q} &> {log:q}"
+        " --models {params.models:q} --linear {params.linear:q} --folds {params.folds:q}"
+        " --labels {params.labels:q} --targets {params.targets} --output {output:q} &> {log:q}"
 
 
 rule plot_errors:

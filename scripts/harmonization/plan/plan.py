@@ -43,6 +43,10 @@ SELECTIONS = {
     "_denoised_selects-on-test": ("test", "denoised"),
 }
 ALL_TARGETS = "all"  # target of a model that predicts every target
+# What figures compare all methods with: the first of these that a run has.
+REFERENCE_METHODS = ("msp_espcn", "espcn", "identity")
+LINEAR_METHOD = "ridge"  # what learning curves are compared with
+BRANCHED_NETWORK = "multi_stage"  # the network whose cards have contributions of branches
 REFERENCES = "references.bib"
 # What figures and tables compare the other methods with: the first of them that a run has.
 REFERENCES_OF_TABLES = ("msp_espcn", "espcn", "identity")
@@ -496,6 +500,32 @@ class Plan:
         """Models trained by gradient descent."""
         return [key for key in self.models() if self.methods[key.method].is_trained]
 
+    def branched_models(self) -> list[ModelKey]:
+        """Models whose cards say what their branches contribute."""
+        plugins = {name: method.plugin for name, method in self.methods.items()}
+        return [key for key in self.models() if plugins[key.method] == BRANCHED_NETWORK]
+
+    def linear_models(self) -> list[ModelKey]:
+        """Models whose errors are shown beside learning curves; none if the run has none."""
+        return [key for key in self.models() if key.method == LINEAR_METHOD]
+
+    def needed_models(self) -> dict[str, dict[str, dict[str, dict[str, list[int]]]]]:
+        """Models that the predictions of the first seed need, by method and target.
+
+        A model, its components and theirs, each as in `seeds_of`; they are the same in every fold.
+        """
+        return {
+            name: {target: self.seeds_of(self._with_components(name, target)) for target in targets}
+            for name, targets in self.predicted_models().items()
+            if self.methods[name].is_model
+        }
+
+    def _with_components(self, method: str, target: str) -> list[ModelKey]:
+        keys = [ModelKey(method, self.model_target(method, target), 0, 0)]
+        for key in keys:  # grows on the way
+            keys += [other for other in self.components(*vars(key).values()) if other not in keys]
+        return keys
+
     def seeds_of(self, keys: list[ModelKey]) -> dict[str, dict[str, list[int]]]:
         """Seeds of models, by method and target; they are the same in every fold."""
         found: dict[str, dict[str, dict[int, None]]] = {}
@@ -626,6 +656,17 @@ class Plan:
             name: {"label": m.label, "family": m.family, "role": m.role, "selects_on": m.selects_on}
             for name, m in shown.items()
         }
+
+    def reference(self) -> str:
+        """The method of a run with which figures compare all others."""
+        shown = self.config["methods"]
+        return next((name for name in REFERENCE_METHODS if name in shown), shown[0])
+
+    def labels(self, names: Iterable[str]) -> dict[str, str]:
+        """Labels of methods, components included, in the order of the tables."""
+        wanted = set(names)
+        in_order = dict.fromkeys([*self.config["methods"], *self.methods])
+        return {name: self.methods[name].label for name in in_order if name in wanted}
 
     def bibliographies(self, name: str) -> list[Path]:
         """Files with the references of a method; a baseline may bring one of its own."""

@@ -1,53 +1,133 @@
 """Figure: how every network learned."""
 
-import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.figure import Figure
+from matplotlib.gridspec import SubplotSpec
+from matplotlib.ticker import MaxNLocator
+
+from harmonization.report.style import MM, PALETTE, WIDTH, number_logarithmic, plt, printed
+
+ROWS = 8  # methods on a page
+TRAINING, VALIDATION = PALETTE[0], PALETTE[1]
 
 
-def draw_learning_curves(history: pd.DataFrame) -> Figure:
+def linear_errors(cards: list[dict], targets: list[str]) -> dict[tuple[str, int], float]:
+    """Validation error of the linear models, by target and fold; ``all`` is their mean.
+
+    Parameters
+    ----------
+    cards : list of dict
+        Of the linear models; those without a validation error are left out.
+    targets : list of str
+    """
+    errors = {
+        (card["target"], card["fold"]): card["outcome"]["validation_mse"]
+        for card in cards
+        if "validation_mse" in card["outcome"]
+    }
+    for fold in {fold for _, fold in errors}:
+        of_fold = [errors[t, fold] for t in targets if (t, fold) in errors]
+        if len(of_fold) == len(targets):
+            errors["all", fold] = float(np.mean(of_fold))
+    return errors
+
+
+def draw_learning_curves(
+    history: pd.DataFrame,
+    labels: dict[str, str],
+    targets: list[str],
+    linear: dict[tuple[str, int], float],
+) -> list[Figure]:
     """Draw patch MSE by step: a row for each method, a column for each target.
 
     Parameters
     ----------
     history : DataFrame
         Columns of `training.Progress` and method, target, fold, seed.
+    labels : dict of str
+        By method, in order.
+    targets : list of str
+        A model of all targets has the whole row.
+    linear : dict
+        See `linear_errors`.
+
+    Returns
+    -------
+    list of Figure
+        Pages.
     """
-    methods = list(history["method"].unique())
-    trained = history.groupby("method", sort=False)["target"].unique()
-    columns = max(len(targets) for targets in trained)
-    figure, axes = plt.subplots(
-        len(methods),
-        columns,
-        figsize=(3.4 * columns, 2.5 * len(methods)),
-        squeeze=False,
-        layout="constrained",
-    )
-    colours = sns.color_palette("colorblind", 2)
-    for row, method in zip(axes, methods, strict=True):
-        for axis in row[len(trained[method]) :]:
-            axis.set_axis_off()
-        for axis, target in zip(row, trained[method], strict=False):
-            rows = history[(history["method"] == method) & (history["target"] == target)]
-            for _, curve in rows.groupby(["fold", "seed"]):
-                axis.plot(curve["step"], curve["training_mse"], color=colours[0], lw=0.8)
-                axis.plot(curve["step"], curve["validation_mse"], color=colours[1], lw=1.2)
-                best = curve.loc[curve["validation_mse"].idxmin()]
-                axis.plot(best["step"], best["validation_mse"], "o", color=colours[1], ms=4)
-            axis.set_title(f"{method}, {target}", fontsize=8)
-            # The first steps would squeeze the rest of the curve.
-            low, high = rows["validation_mse"].min(), rows["validation_mse"].quantile(0.9)
-            axis.set_ylim(
-                0.95 * min(low, rows["training_mse"].min()), high + 0.3 * (high - low) + 1e-3
-            )
-            axis.set(xlabel="step", ylabel="patch MSE / variance")
-    figure.legend(
-        handles=[
-            plt.Line2D([], [], color=colours[0], label="training"),
-            plt.Line2D([], [], color=colours[1], marker="o", ms=4, label="validation, best marked"),
-        ],
-        loc="outside lower center",
-        ncols=2,
-    )
+    methods = [name for name in labels if name in set(history["method"])]
+    return [
+        _draw_page(history, {m: labels[m] for m in methods[first : first + ROWS]}, targets, linear)
+        for first in range(0, len(methods), ROWS)
+    ]
+
+
+@printed
+def _draw_page(
+    history: pd.DataFrame,
+    labels: dict[str, str],
+    targets: list[str],
+    linear: dict[tuple[str, int], float],
+) -> Figure:
+    figure = plt.figure(figsize=(WIDTH, (12 + 28 * len(labels)) * MM), layout="constrained")
+    grid = figure.add_gridspec(len(labels), len(targets))
+    for row, (method, label) in enumerate(labels.items()):
+        of_method = history[history["method"] == method]
+        places = {"all": slice(None), **{target: n for n, target in enumerate(targets)}}
+        trained = of_method["target"].unique()
+        cells = {t: grid[row, place] for t, place in places.items() if t in trained}
+        _draw_row(figure, cells, of_method, label, linear)
+    shown = history[history["method"].isin(labels)]
+    figure.legend(handles=_key(shown, linear), loc="outside lower center", ncols=4)
+    figure.supylabel("patch MSE / variance (log)")
     return figure
+
+
+def _draw_row(
+    figure: Figure,
+    cells: dict[str, SubplotSpec],
+    history: pd.DataFrame,
+    label: str,
+    linear: dict[tuple[str, int], float],
+) -> None:
+    """Draw the curves of a method; all of its panels have the same range."""
+    first = None
+    for target, cell in cells.items():
+        axis = figure.add_subplot(cell, sharey=first)
+        rows = history[history["target"] == target]
+        for (fold, _), curve in rows.groupby(["fold", "seed"]):
+            _draw_curve(axis, curve)
+            if (target, fold) in linear:
+                axis.axhline(linear[target, fold], color="black", ls="--", lw=0.7, gid="linear")
+        axis.set_title(f"{label}: {target if target != 'all' else 'all targets'}", pad=3)
+        axis.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
+        axis.set_xlabel("step", labelpad=1)
+        if first is None:
+            axis.set_yscale("log")
+            first = axis
+        else:
+            axis.tick_params(labelleft=False)
+    number_logarithmic(first.yaxis)
+
+
+def _draw_curve(axis: plt.Axes, curve: pd.DataFrame) -> None:
+    """Draw one training: training and validation error, the best, and where it started."""
+    start, best = curve.iloc[0], curve.loc[curve["validation_mse"].idxmin()]
+    axis.axhline(start["validation_mse"], color="0.4", ls=":", lw=0.7, gid="start")
+    axis.plot(curve["step"], curve["training_mse"], color=TRAINING, lw=0.7, gid="training")
+    axis.plot(curve["step"], curve["validation_mse"], color=VALIDATION, lw=1.1, gid="validation")
+    axis.plot(best["step"], best["validation_mse"], "o", color=VALIDATION, gid="best")
+
+
+def _key(history: pd.DataFrame, linear: dict[tuple[str, int], float]) -> list[plt.Line2D]:
+    entries = [
+        plt.Line2D([], [], color=TRAINING, lw=0.7, label="training"),
+        plt.Line2D([], [], color=VALIDATION, marker="o", lw=1.1, label="validation, best marked"),
+        plt.Line2D([], [], color="0.4", ls=":", lw=0.7, label="validation at the start"),
+    ]
+    if set(history["target"]) & {target for target, _ in linear}:
+        label = "Ridge on validation"
+        entries.append(plt.Line2D([], [], color="black", ls="--", lw=0.7, label=label))
+    return entries
