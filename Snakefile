@@ -53,7 +53,7 @@ rule all:
             format=["csv", "html"],
         ),
         P.references,
-        # Figures: scores, platforms, registrations, trainings, branches, errors.
+        # Figures: scores, platforms, registrations, trainings, branches, errors, networks.
         expand(
             P.figure,
             figure=["improvements", "regions", "cost"],
@@ -78,7 +78,11 @@ rule all:
         ),
         expand(
             P.figure,
-            figure=[f"errors_{target}" for target in TARGETS],
+            figure=[
+                f"{kind}_{target}"
+                for kind in ("errors", "glyphs")
+                for target in TARGETS
+            ],
             format=["pdf", "png"],
         ),
 

@@ -15,6 +15,7 @@ from harmonization.images.nifti import read_image, read_mask
 from harmonization.images.sampling import sample
 from harmonization.learning.lattice import Lattice
 from harmonization.report.scores import Score, Scoring
+from harmonization.report.slices import cut_slice
 
 LABELS = ("method", "family", "target", "fold", "seed", "subject")
 OF_TARGET = ("measured", "mask", "own_mask", "truth", "expected", "expected_variance", "slice")
@@ -99,7 +100,7 @@ def score(
         read_image(files[role])[0] if role in files else None
         for role in ("truth", "expected", "expected_variance")
     ]
-    labels = labels_on_grid(tissue, scoring.mask, affine) if tissue else None
+    labels = labels_on_grid(tissue, masks[0], affine) if tissue else None
     scores = scoring.scores(prediction, measured, *references, labels)
     for found in scores:
         if not np.isfinite(found.value):
@@ -109,7 +110,8 @@ def score(
             )
     if "slice" in files:
         with whole_file(files["slice"]) as temporary:
-            np.savez(temporary, **scoring.slice(prediction, measured))
+            shown = cut_slice(prediction, measured, affine, scoring, masks[0], labels)
+            np.savez_compressed(temporary, **shown)
     return scores
 
 

@@ -102,7 +102,7 @@ rule compare_methods:
         version=PLAN.version("compare_methods"),
         methods=json.dumps(PLAN.table_rows()),
         targets=TARGETS,
-        reference=PLAN.shown_reference(),
+        reference=PLAN.reference(),
         folders=lambda w: P.model,
         models=json.dumps(MODELS),
         folds=json.dumps(PLAN.test_subjects()),
@@ -623,9 +623,47 @@ rule plot_errors:
     params:
         version=PLAN.version("plot_errors"),
         labels=[METHODS[name].label for name in config["methods"]],
+        reference=METHODS[PLAN.reference()].label,
         title=lambda w: f"{w.target} of subject {SHOWN_SUBJECT}",
     message:
         "Draw the errors on {wildcards.target}"
     shell:
         "python -m plot_errors --labels {params.labels:q} --slices {input:q}"
-        " --title {params.title:q} --output {output:q} &> {log:q}"
+        " --reference {params.reference:q} --title {params.title:q} --output {output:q} &> {log:q}"
+
+
+rule plot_glyphs:
+    input:
+        lambda w: PLAN.predictions(
+            P.slice, targets=[w.target], folds=[SHOWN_FOLD], all_seeds=False
+        ),
+    output:
+        pdf=P.figure.format(figure="glyphs_{target}", format="pdf"),
+        png=report(
+            P.figure.format(figure="glyphs_{target}", format="png"),
+            caption="../report/glyphs.rst",
+            category="Figures",
+            labels={"target": "{target}"},
+        ),
+    log:
+        P.log("plot_glyphs", P.figure.format(figure="glyphs_{target}", format="png")),
+    benchmark:
+        P.benchmark(
+            "plot_glyphs", P.figure.format(figure="glyphs_{target}", format="png")
+        )
+    conda:
+        "../../envs/environment.yaml"
+    resources:
+        **needs(gigabytes=4, minutes=20),
+    params:
+        version=PLAN.version("plot_glyphs"),
+        labels=[METHODS[name].label for name in config["methods"]],
+        reference=METHODS[PLAN.reference()].label,
+        rivals=[METHODS[name].label for name in PLAN.shown_rivals()],
+        title=lambda w: f"{w.target} of subject {SHOWN_SUBJECT}",
+    message:
+        "Draw the glyphs on {wildcards.target}"
+    shell:
+        "python -m plot_glyphs --labels {params.labels:q} --slices {input:q}"
+        " --reference {params.reference:q} --rivals {params.rivals:q} --title {params.title:q}"
+        " --output {output:q} &> {log:q}"

@@ -28,6 +28,7 @@ from harmonization.phantom.checks import (
 )
 from harmonization.phantom.people import Person
 from harmonization.phantom.scanner import Scanner
+from harmonization.report.slices import richest_window
 from harmonization.report.style import show
 
 GLYPH_DIRECTIONS = 72
@@ -123,7 +124,7 @@ def draw_fods(person: Person, scan: Examined, response: dict) -> Figure:
     mixed = np.zeros(scan.fa.shape)
     mixed[tuple(white.T)] = entropy
     y = int(mixed.sum(axis=(0, 2)).argmax())
-    x, z = _richest_window(mixed[:, y])
+    x, z = richest_window(mixed[:, y], GLYPHS)
     window = (white[:, 1] == y) & _within(white[:, 0], x) & _within(white[:, 2], z)
     voxels = white[window]
     coefficients = fods(scan, tuple(voxels.T), response)
@@ -147,14 +148,6 @@ def draw_fods(person: Person, scan: Examined, response: dict) -> Figure:
     axis.set(xlim=(x - 0.7, x + GLYPHS - 0.3), ylim=(z - 0.7, z + GLYPHS - 0.3))
     axis.legend(loc="upper right", title="true fibres")
     return _without_ticks(figure, f"Fibre orientation distributions, {scan.platform}, coronal")
-
-
-def _richest_window(values: np.ndarray) -> tuple[int, int]:
-    """Corner of the window of `GLYPHS` x `GLYPHS` pixels with the largest sum."""
-    edges = [min(GLYPHS, n) for n in values.shape]
-    sums = np.lib.stride_tricks.sliding_window_view(values, edges).sum(axis=(2, 3))
-    x, z = np.unravel_index(sums.argmax(), sums.shape)
-    return int(x), int(z)
 
 
 def _within(index: np.ndarray, first: int) -> np.ndarray:

@@ -48,8 +48,6 @@ REFERENCE_METHODS = ("msp_espcn", "espcn", "identity")
 LINEAR_METHOD = "ridge"  # what learning curves are compared with
 BRANCHED_NETWORK = "multi_stage"  # the network whose cards have contributions of branches
 REFERENCES = "references.bib"
-# What figures and tables compare the other methods with: the first of them that a run has.
-REFERENCES_OF_TABLES = ("msp_espcn", "espcn", "identity")
 SMALL_FILE = 1_000_000  # bytes; a smaller file is known by its content, a larger one by its date
 
 
@@ -668,6 +666,11 @@ class Plan:
         in_order = dict.fromkeys([*self.config["methods"], *self.methods])
         return {name: self.methods[name].label for name in in_order if name in wanted}
 
+    def shown_rivals(self) -> list[str]:
+        """Rivals of the method that figures compare them with."""
+        rivals = [n for n in self.config["methods"] if self.methods[n].role == "rival"]
+        return [name for name in rivals if name != self.reference()]
+
     def bibliographies(self, name: str) -> list[Path]:
         """Files with the references of a method; a baseline may bring one of its own."""
         rules = self.methods[name].rules
@@ -693,12 +696,6 @@ class Plan:
             | {"references": " ".join(m.references), "hardware": m.hardware}
             for name, m in shown.items()
         }
-
-    def shown_reference(self) -> str:
-        """The method that figures and tables compare the others with."""
-        compared = self.config["methods"]
-        wanted = [name for name in REFERENCES_OF_TABLES if name in compared]
-        return (wanted or compared)[0]
 
     def known_settings(self) -> list[dict[str, str]]:
         """Settings of the paper, as far as they are known, beside those of the run."""

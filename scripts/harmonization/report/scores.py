@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from harmonization.images.coefficients import mean_by_order, normalise
+from harmonization.images.coefficients import mean_by_order
 from harmonization.learning.lattice import Lattice
 
 TISSUES = {1: "white_matter", 2: "grey_matter", 3: "csf", 4: "lesion"}
@@ -48,6 +48,15 @@ class Scoring:
         """Number of voxels in the mask in each patch, (n,)."""
         blocks = self.lattice.blocks(self.mask > 0, self.scale)
         return blocks[tuple(self.patches.T)].sum(axis=-1)
+
+    @property
+    def scored(self) -> np.ndarray:
+        """Voxels in the mask and in the patches that count, (x, y, z) of bool."""
+        counted = np.zeros(self.lattice.shape(self.mask.shape, self.scale), dtype=bool)
+        counted[tuple(self.patches.T)] = True
+        edge = self.lattice.core * self.scale
+        x, y, z = self.mask.shape
+        return np.kron(counted, np.ones((edge,) * 3, dtype=bool))[:x, :y, :z] & (self.mask > 0)
 
     def patch_mse(self, squared_error: np.ndarray) -> float:
         """Average over each patch's voxels in the mask, then over the patches that have any.
@@ -112,26 +121,6 @@ class Scoring:
             for metric, by_order in errors.items():
                 scores += _of_orders(name, metric, by_order, lambda e, w=where: float(e[w].mean()))
         return scores
-
-    def slice(self, prediction: np.ndarray, target: np.ndarray) -> dict[str, np.ndarray]:
-        """Axial slice with the most brain, for figures; the same slice for every prediction.
-
-        Returns
-        -------
-        dict of ndarray, shape (x, y)
-            ``prediction`` and ``target``: coefficient l=0, raw; ``error``: root mean square over
-            the normalised coefficients; ``mask``.
-        """
-        z = int(np.count_nonzero(target[..., 0], axis=(0, 1)).argmax())
-        difference = normalise(prediction[:, :, z], self.statistics) - normalise(
-            target[:, :, z], self.statistics
-        )
-        return {
-            "prediction": prediction[:, :, z, 0],
-            "target": target[:, :, z, 0],
-            "error": np.sqrt((difference**2).mean(axis=-1)),
-            "mask": (self.mask[:, :, z] > 0).astype(np.uint8),
-        }
 
 
 def _of_orders(

@@ -18,10 +18,10 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocato
 
 from harmonization.files import whole_file
 
-DPI = 150
-PRINT_DPI = 250
+DPI = 200
 MM = 1 / 25.4  # inches
-WIDTH = 180 * MM  # of a printed page
+PRINT = 180  # mm, the width of a printed page
+OUTLINE = "#00b8d4"  # of a lesion
 PALETTE = sns.color_palette("colorblind")
 # The colour and the marker of each family: markers tell them apart in grey print, too.
 FAMILIES = {
@@ -78,20 +78,20 @@ def save_pages(pages: list[Figure], paths: list[Path]) -> None:
                     for page in pages:
                         pdf.savefig(page)
             else:
-                plt.imsave(temporary, np.vstack([_pixels(p) for p in pages]), dpi=PRINT_DPI)
+                plt.imsave(temporary, np.vstack([_pixels(p) for p in pages]), dpi=DPI)
     for page in pages:
         plt.close(page)
 
 
 def _pixels(page: Figure) -> np.ndarray:
-    page.set_dpi(PRINT_DPI)
+    page.set_dpi(DPI)
     page.canvas.draw()
     return np.array(page.canvas.buffer_rgba())
 
 
 def show(axis: plt.Axes, image: np.ndarray, **options: object) -> matplotlib.image.AxesImage:
-    """Show an axial slice (x, y) with the front up."""
-    return axis.imshow(image.T, origin="lower", **options)
+    """Show an axial slice (x, y), or (x, y, 3) in colour, with the front up."""
+    return axis.imshow(image.swapaxes(0, 1), origin="lower", **options)
 
 
 def panels_of_methods(
@@ -120,7 +120,7 @@ def panels_of_methods(
     figure, axes = plt.subplots(
         bands,
         len(targets),
-        figsize=(WIDTH, height),
+        figsize=(PRINT * MM, height),
         sharex="row",
         sharey=True,
         squeeze=False,
@@ -161,3 +161,25 @@ def number_logarithmic(*axes: Axis) -> None:
         )
         axis.set_minor_locator(NullLocator())
         axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+
+
+def mark_sides(axis: plt.Axes, size: float) -> None:
+    """Mark the sides of the person, in a slice whose first axis runs to the right."""
+    for text, x, aligned in (("L", 0.02, "left"), ("R", 0.98, "right")):
+        axis.text(
+            *(x, 0.02),
+            text,
+            color="white",
+            fontsize=size,
+            ha=aligned,
+            va="bottom",
+            transform=axis.transAxes,
+        )
+
+
+def outline(axis: plt.Axes, region: np.ndarray) -> None:
+    """Draw the outline of a region (x, y) over a slice; nothing if it is empty."""
+    if region.any():
+        padded = np.pad(region, 1)
+        x, y = (np.arange(n) - 1 for n in padded.shape)
+        axis.contour(x, y, padded.T, levels=[0.5], colors=OUTLINE, linewidths=0.6)
