@@ -53,13 +53,13 @@ rule all:
             format=["csv", "html"],
         ),
         P.references,
-        # Figures: scores, platforms, registrations, trainings, branches, errors, networks.
+        # Figures: scores, platforms, networks, registrations, trainings, branches, errors.
         expand(
             P.figure,
             figure=["improvements", "regions", "cost"],
             format=["pdf", "png"],
         ),
-        expand(P.figure, figure="platforms", format=["pdf", "png"]),
+        expand(P.figure, figure=["platforms", "architecture"], format=["pdf", "png"]),
         expand(P.table, table="registration", format=["csv", "html"]),
         expand(
             P.figure,

@@ -20,7 +20,7 @@ sys.path.insert(0, str(ROOT / "scripts"))
 
 from harmonization.learning.lattice import Lattice
 from harmonization.learning.models import NetworkModel, Specification, build
-from harmonization.learning.network import Network, Task
+from harmonization.learning.network import Network
 from harmonization.learning.patches import Cores, PatchData
 from harmonization.learning.training import freeze, training_loss
 from harmonization.plan.configuration import merge
@@ -104,16 +104,7 @@ def training_cases(plan: Plan) -> list[Case]:
 
 def specification(plan: Plan, key: ModelKey) -> Specification:
     """Specification of a model, components included, as the command `fit` makes it."""
-    method = plan.methods[key.method]
-    components = {
-        f"{other.method}-{other.target}-{other.seed}": specification(plan, other)
-        for other in plan.components(key.method, key.target, str(key.fold), str(key.seed))
-    }
-    fits_all = method.fits == "all"
-    read = {key.target, *(t for c in components.values() for t in c.task.scales)}
-    scales = {t: r for t, r in plan.scales.items() if t in read or fits_all}
-    task = Task(CHANNELS, scales, None if fits_all else key.target, 0)
-    return Specification(method.wing, method.plugin, method.settings, task, components)
+    return Specification.from_json(plan.specification(key))
 
 
 def make_model(plan: Plan, case: Case, device: str = "cpu") -> NetworkModel:

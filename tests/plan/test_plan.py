@@ -432,3 +432,21 @@ def test_labels_stand_in_the_order_of_the_tables_and_components_come_last():
     labels = made.labels(["espcn", "msp_espcn", "mtl_hard"])
     assert list(labels) == ["mtl_hard", "msp_espcn", "espcn"]
     assert labels["espcn"] == "ESPCN"
+
+
+def test_figures_show_the_rivals_of_the_reference():
+    methods = ["identity", "espcn", "ridge", "msp_espcn"]
+    assert plan(methods=methods).shown_rivals() == ["espcn", "ridge"]
+
+
+def test_networks_are_drawn_as_the_run_sets_them_whether_or_not_it_has_them():
+    drawn = plan(methods=["ridge", "espcn"], overrides={"espcn": {"network": {"width": 6}}})
+    found = drawn.architectures()
+    assert [*found] == ["ESPCN", "MTL, hard sharing", "MTL, cross-stitch", "MSP (ESPCN)"]
+    assert found["ESPCN"]["settings"]["width"] == 6
+    assert found["ESPCN"]["task"]["channels"] == 28
+    assert found["MTL, hard sharing"]["task"]["target"] is None
+    msp = found["MSP (ESPCN)"]
+    assert [c["settings"]["width"] for c in msp["components"].values()] == [6, 6]
+    assert msp["task"]["scales"] == {"prisma_st": 1, "connectom_sa": 2}
+    assert [*drawn.methods] == ["ridge", "espcn"]

@@ -74,7 +74,8 @@ def planned_rules(folder, config, root=ROOT):
 
 OF_METRICS = {"make_table": 1, "tabulate_regions": 1, "judge_claims": 1, "compare_methods": 1}
 OF_METRICS |= {"plot_improvements": 1, "plot_regions": 1, "plot_cost": 1}
-SCORES = {"evaluate": 3, "collect": 1, "plot_errors": 1} | OF_METRICS
+SLICES = {"plot_errors": 1, "plot_glyphs": 1}
+SCORES = {"evaluate": 3, "collect": 1} | SLICES | OF_METRICS
 OF_MODELS = {"tabulate_methods": 1, "tabulate_runtime": 1}
 PREDICTIONS = {"predict": 1, "predict_once": 2}
 MODELS = {"fit": 3, "plot_learning_curves": 1} | PREDICTIONS | OF_MODELS | SCORES
@@ -86,10 +87,11 @@ VALIDATIONS = {"validate_scan": 6, "validate_dataset": 1}
 EVERYTHING = VALIDATIONS | REGISTRATIONS | IMAGES
 DATASET = {"validate_dataset": 1}
 ONE = {"fit": 1, "evaluate": 1, "collect": 1} | OF_METRICS | OF_MODELS
-ONE_CLASSICAL = ONE | {"predict_once": 1, "plot_errors": 1}
+ONE_CLASSICAL = ONE | {"predict_once": 1} | SLICES
 # Ridge is drawn beside the learning curves.
 ONE_RIDGE = ONE_CLASSICAL | {"plot_learning_curves": 1}
-ONE_NETWORK = ONE | {"predict": 1, "plot_learning_curves": 1, "plot_errors": 1}
+ONE_NETWORK = ONE | {"predict": 1, "plot_learning_curves": 1} | SLICES
+NETWORKS = {"plot_architecture": 1}
 FULL = yaml.safe_load((ROOT / "config/methods/single_task/espcn.yaml").read_text())["training"]
 
 # The scan of the validation subject on the target, from its files to every model.
@@ -117,7 +119,10 @@ SETTINGS = {
         {"denoise": 3} | REGISTRATIONS | TARGETS,
     ),
     "preprocessing, of scans that need none": ({"preprocessing": {"motion": False}}, {}),
-    "platforms.scale": ({"platforms": {"prisma_st": {"scale": 2}}}, DATASET | TARGETS),
+    "platforms.scale": (
+        {"platforms": {"prisma_st": {"scale": 2}}},
+        DATASET | TARGETS | NETWORKS,
+    ),
     "platforms.crop": (
         {"platforms": {"prisma_st": {"crop": 2}}},
         DATASET | {"crop_kspace": 3} | REGISTRATIONS | TARGETS,
@@ -125,7 +130,7 @@ SETTINGS = {
     "platforms.shell, the same": ({"platforms": {"prisma_st": {"shell": 1200}}}, DATASET),
     "source and targets": (
         {"source": "prisma_st", "targets": ["ge_st"]},
-        DATASET | REGISTRATIONS | IMAGES,
+        DATASET | REGISTRATIONS | IMAGES | NETWORKS,
     ),
     "registration.program": ({"registration": {"program": "flirt"}}, REGISTRATIONS | TARGETS),
     "registration.model": ({"registration": {"model": "rigid"}}, REGISTRATIONS | TARGETS),
@@ -134,15 +139,18 @@ SETTINGS = {
         {"registration": {"accept_implausible": True}},
         REGISTRATIONS | TARGETS,
     ),
-    "spherical_harmonics.order": ({"spherical_harmonics": {"order": 4}}, DATASET | IMAGES),
+    "spherical_harmonics.order": (
+        {"spherical_harmonics": {"order": 4}},
+        DATASET | IMAGES | NETWORKS,
+    ),
     "spherical_harmonics.representation": (
         {"spherical_harmonics": {"representation": "signal"}},
         IMAGES,
     ),
-    "patches.core": ({"patches": {"core": 5}}, SPLITS),
+    "patches.core": ({"patches": {"core": 5}}, SPLITS | NETWORKS),
     "cross_validation.folds": (
         {"cross_validation": {"folds": 2}},
-        {rule: n for rule, n in SPLITS.items() if rule != "plot_errors"},
+        {rule: n for rule, n in SPLITS.items() if rule not in SLICES},
     ),
     "cross_validation.seeds": (
         {"cross_validation": {"seeds": 2}},
@@ -160,8 +168,10 @@ SETTINGS = {
     ),
     "overrides, of a label": (
         {"overrides": {"espcn": {"label": "Other"}}},
-        {"describe_methods": 1, "plot_learning_curves": 1, "plot_errors": 1}
+        {"describe_methods": 1, "plot_learning_curves": 1}
         | OF_METRICS
+        | SLICES
+        | NETWORKS
         | OF_MODELS,
     ),
     "keep_predictions": ({"keep_predictions": False}, {}),

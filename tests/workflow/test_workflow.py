@@ -122,7 +122,8 @@ def test_regions_say_how_many_voxels_they_have(results):
 
 
 def test_tables_and_figures_are_there(results):
-    figures = ["platforms", "learning_curves", *(f"errors_{target}" for target in TARGETS)]
+    figures = ["platforms", "architecture", "learning_curves"]
+    figures += [f"{kind}_{target}" for kind in ("errors", "glyphs") for target in TARGETS]
     figures += ["improvements", "regions", "cost", "branches"]
     figures += [f"registration_{subject}" for subject in ("01", "02", "03")]
     for figure in figures:
@@ -276,7 +277,7 @@ def test_a_deleted_model_and_what_depends_on_it_are_made_again(copied_run):
         *FIGURES,
         "Draw the learning curves",
         "Draw what branches contribute",
-        *(f"Draw the errors on {t}" for t in TARGETS),
+        *(f"Draw the {what} on {t}" for what in ("errors", "glyphs") for t in TARGETS),
     }
 
 
@@ -447,8 +448,8 @@ def test_another_msp_re_runs_its_fits_and_what_follows(run, clone):
             *("Join all scores", "Make the table of patch MSE", "Draw the learning curves"),
             *("Make the table of methods", "Make the table of training times"),
             *("Make the table of regions", "Judge the claims", "Compare the methods"),
-            *(*FIGURES, "Draw what branches contribute"),
-            *(f"Draw the errors on {t}" for t in TARGETS),
+            *(*FIGURES, "Draw what branches contribute", "Draw the architectures"),
+            *(f"Draw the {what} on {t}" for what in ("errors", "glyphs") for t in TARGETS),
         ]
     )
 

@@ -597,6 +597,35 @@ rule plot_learning_curves:
         " --labels {params.labels:q} --targets {params.targets} --output {output:q} &> {log:q}"
 
 
+rule plot_architecture:
+    output:
+        pdf=P.figure.format(figure="architecture", format="pdf"),
+        png=report(
+            P.figure.format(figure="architecture", format="png"),
+            caption="../report/architecture.rst",
+            category="Methods",
+        ),
+    log:
+        P.log("plot_architecture", P.figure.format(figure="architecture", format="png")),
+    benchmark:
+        P.benchmark(
+            "plot_architecture", P.figure.format(figure="architecture", format="png")
+        )
+    conda:
+        "../../envs/environment.yaml"
+    resources:
+        **needs(gigabytes=4, minutes=20),
+    params:
+        version=PLAN.architecture_version(),
+        networks=lambda w: json.dumps(PLAN.architectures()),
+        core=config["patches"]["core"],
+    message:
+        "Draw the architectures"
+    shell:
+        "python -m plot_architecture --networks {params.networks:q} --core {params.core}"
+        " --output {output:q} &> {log:q}"
+
+
 rule plot_errors:
     input:
         lambda w: PLAN.predictions(

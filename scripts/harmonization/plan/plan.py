@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Iterable
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,6 +49,7 @@ REFERENCE_METHODS = ("msp_espcn", "espcn", "identity")
 LINEAR_METHOD = "ridge"  # what learning curves are compared with
 BRANCHED_NETWORK = "multi_stage"  # the network whose cards have contributions of branches
 REFERENCES = "references.bib"
+DRAWN = ("espcn", "mtl_hard", "mtl_cross_stitch", "msp_espcn")  # methods whose networks are drawn
 SMALL_FILE = 1_000_000  # bytes; a smaller file is known by its content, a larger one by its date
 
 
@@ -588,6 +590,56 @@ class Plan:
             case "all":
                 return turned
         return [int(choice)]
+
+    def specification(self, key: ModelKey) -> Settings:
+        """What a model is made of, its components included, as the library's `Specification`."""
+        method = self.methods[key.method]
+        components = {
+            f"{other.method}-{other.target}-{other.seed}": self.specification(other)
+            for other in self.components(key.method, key.target, key.fold, key.seed)
+        }
+        read = {key.target, *(t for c in components.values() for t in c["task"]["scales"])}
+        of_all = method.fits == "all"
+        order = self.config["spherical_harmonics"]["order"]
+        task = {
+            "channels": (order + 1) * (order + 2) // 2,
+            "scales": {t: r for t, r in self.scales.items() if t in read or of_all},
+            "target": None if of_all else key.target,
+            "seed": key.seed,
+        }
+        return {
+            **{name: getattr(method, name) for name in ("wing", "plugin", "settings")},
+            "task": task,
+            "components": components,
+        }
+
+    def architectures(self) -> dict[str, Settings]:
+        """Specifications of the networks whose construction is drawn, by label.
+
+        They are drawn whether or not the run compares them.
+        """
+        drawn = self._drawn()
+        return {
+            drawn.methods[name].label: drawn.specification(
+                ModelKey(name, drawn.first_target(name), 0, 0)
+            )
+            for name in DRAWN
+        }
+
+    def architecture_version(self) -> str:
+        """Hash of the code of the drawing and of the networks in it."""
+        methods = self._drawn().methods
+        modules = {module for name in DRAWN for module in modules_of(methods[name], methods)}
+        return code_version(self.root / "scripts", "plot_architecture", sorted(modules))
+
+    def _drawn(self) -> "Plan":
+        """The plan of the same run with the methods whose networks are drawn."""
+        overrides = {n: o for n, o in self.config["overrides"].items() if n in DRAWN}
+        # Their trainings are not drawn, and every method has a full one.
+        chosen = {"methods": list(DRAWN), "overrides": overrides, "training": "full"}
+        drawn = copy(self)
+        drawn.methods = read_methods({**self.config, **chosen}, self.root)
+        return drawn
 
     def fit_settings(self, method: str) -> Settings:
         """Settings that determine a method's models."""

@@ -11,7 +11,7 @@ from matplotlib.transforms import Bbox
 from harmonization.report.style import (
     FAMILIES,
     MM,
-    WIDTH,
+    PRINT,
     family_key,
     number_logarithmic,
     plt,
@@ -83,7 +83,7 @@ def draw_costs(points: pd.DataFrame, targets: list[str]) -> Figure:
     columns = 4 if key["label"].str.len().max() <= LABEL else 3
     height = (75 + 3.4 * -(-len(key) // columns)) * MM
     figure, axes = plt.subplots(
-        1, len(targets), figsize=(WIDTH, height), squeeze=False, layout="constrained"
+        1, len(targets), figsize=(PRINT * MM, height), squeeze=False, layout="constrained"
     )
     for axis, target in zip(axes[0], targets, strict=True):
         axis.set(title=target, xlabel="seconds of all fits (log)")

@@ -110,7 +110,7 @@ def scales_of(slices: Slices, reference: str) -> dict[str, Normalize]:
             differences.append(np.nanquantile(change, SPREAD))
     # Controls would stretch the scales until no rival's error shows, and rivals differ by little.
     worst = float(np.median(errors))
-    widest = float(np.quantile(differences, 0.25)) if differences else worst
+    widest = float(np.quantile(differences, 1 / 3)) if differences else worst
     return {
         "prediction": Normalize(0, top["target"]),
         "energy": Normalize(0, top["target_energy"]),
@@ -223,4 +223,4 @@ def draw_scales(figure: Figure, scales: dict[str, Normalize], page: float) -> No
         )
         bar.set_label(text, fontsize=FONT, labelpad=1)
         bar.ax.tick_params(labelsize=FONT - 0.5, length=2, pad=1)
-        bar.ax.locator_params(nbins=5)
+        bar.ax.locator_params(nbins=4)

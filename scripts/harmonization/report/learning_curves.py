@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from matplotlib.gridspec import SubplotSpec
 from matplotlib.ticker import MaxNLocator
 
-from harmonization.report.style import MM, PALETTE, WIDTH, number_logarithmic, plt, printed
+from harmonization.report.style import MM, PALETTE, PRINT, number_logarithmic, plt, printed
 
 ROWS = 8  # methods on a page
 TRAINING, VALIDATION = PALETTE[0], PALETTE[1]
@@ -71,7 +71,7 @@ def _draw_page(
     targets: list[str],
     linear: dict[tuple[str, int], float],
 ) -> Figure:
-    figure = plt.figure(figsize=(WIDTH, (12 + 28 * len(labels)) * MM), layout="constrained")
+    figure = plt.figure(figsize=(PRINT * MM, (12 + 28 * len(labels)) * MM), layout="constrained")
     grid = figure.add_gridspec(len(labels), len(targets))
     for row, (method, label) in enumerate(labels.items()):
         of_method = history[history["method"] == method]
