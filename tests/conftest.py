@@ -24,6 +24,7 @@ from harmonization.images.nifti import write_image
 from harmonization.images.template import brightness, build_template, register
 from harmonization.learning.lattice import Lattice
 from harmonization.learning.manifest import Fold, make_manifest
+from harmonization.learning.models import Card, Specification, build, save_model
 from harmonization.learning.patches import PatchData
 from harmonization.learning.template import Template
 from harmonization.phantom.atlas import Atlas, build_atlas
@@ -287,6 +288,40 @@ def write_fold(
     manifest = make_manifest(folder, parts, images, "source", scales, Lattice(), {"order": 2})
     write_json(folder / "fold.json", manifest)
     return folder / "fold.json"
+
+
+def write_model(
+    folder: Path, specification: Specification, harmonics: dict, fitted: dict | None = None, **card
+) -> Path:
+    """Write a model that was not fitted; `fitted` are attributes that a fit would set.
+
+    Coefficients are normalised by nothing; `card` are entries that differ from the usual.
+    """
+    torch.manual_seed(0)
+    model, task = build(specification), specification.task
+    vars(model).update(fitted or {})
+    units = {"mean": [0.0] * task.channels, "std": [1.0] * task.channels}
+    usual = {
+        "method": specification.plugin,
+        "target": task.target or "all",
+        "fold": 0,
+        "seed": 0,
+        "specification": specification,
+        "settings": {},
+        "parameters": model.count_parameters(),
+        "path_parameters": 0,
+        "multiply_adds": 0,
+        "outcome": {},
+        "source": "s",
+        "input": {"voxel_size": [2.4, 2.4, 2.4], "denoised": False},
+        "lattice": {"core": 7, "minimum_inside": 0.5},
+        "spherical_harmonics": harmonics,
+        "normalisation": {"input": units, "outputs": dict.fromkeys(task.scales, units)},
+        "manifest_sha256": "",
+        "versions": {},
+    }
+    save_model(folder, model, Card(**usual | card))
+    return folder
 
 
 @pytest.fixture

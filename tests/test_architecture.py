@@ -17,6 +17,7 @@ COMMANDS = sorted(p.stem for p in (ROOT / "scripts").glob("*.py"))
 BY_HAND = {
     "document_architecture",
     "document_configuration",
+    "harmonize",
     "measure_variation",
     "new_baseline",
     "record_provenance",

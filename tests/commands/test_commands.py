@@ -5,13 +5,13 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-import torch
+from conftest import write_model
 from scipy.spatial.transform import Rotation
 
 from harmonization.data.bids import read_gradients, write_gradients
 from harmonization.files import read_json, write_json
 from harmonization.images.nifti import read_image, write_image
-from harmonization.learning.models import Card, Specification, build, save_model
+from harmonization.learning.models import Specification
 from harmonization.learning.network import Task
 from harmonization.phantom.acquisition import gradient_scheme
 
@@ -287,29 +287,7 @@ def test_a_scan_that_did_not_register_stops_unless_accepted(command, tmp_path, a
 def model(tmp_path):
     """Folder of an untrained network for images of order 4."""
     specification = Specification("networks", "espcn", {}, Task(15, {"t": 1}, "t", 0))
-    torch.manual_seed(0)
-    fitted = build(specification)
-    card = Card(
-        method="espcn",
-        target="t",
-        fold=0,
-        seed=0,
-        specification=specification,
-        settings={},
-        parameters=fitted.count_parameters(),
-        path_parameters=0,
-        multiply_adds=0,
-        outcome={},
-        source="s",
-        input={"voxel_size": [1.0, 1.0, 1.0], "denoised": False},
-        lattice={"core": 7, "minimum_inside": 0.5},
-        spherical_harmonics=SH,
-        normalisation={"input": STATISTICS, "outputs": {"t": STATISTICS}},
-        manifest_sha256="",
-        versions={},
-    )
-    save_model(tmp_path / "model", fitted, card)
-    return tmp_path / "model"
+    return write_model(tmp_path / "model", specification, SH)
 
 
 def to_predict(tmp_path, model, channels):

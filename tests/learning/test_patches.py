@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from conftest import write_fold
+from conftest import write_fold, write_model
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -12,6 +12,7 @@ from harmonization.images.coefficients import mean_by_order
 from harmonization.images.nifti import write_image
 from harmonization.learning.lattice import BORDER, Lattice, pad_source, pad_target
 from harmonization.learning.manifest import Fold, counted_patches
+from harmonization.learning.models import Specification, load_model
 from harmonization.learning.network import Task
 from harmonization.learning.patches import gather, patch_mse, read_part
 from harmonization.networks.espcn import Espcn
@@ -105,6 +106,24 @@ def test_tiling_equals_one_pass_over_the_whole_image(rng):
             x, y, z = (core * 14).tolist()
             expected = whole[:, :, x : x + 14, y : y + 14, z : z + 14]
             torch.testing.assert_close(network(window)["t"], expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("r", [1, 2])
+def test_how_many_cores_are_predicted_at_once_changes_roundings_only(
+    rng, monkeypatch, tmp_path, r
+):
+    """Torch sums in another order for another number of windows."""
+    specification = Specification("networks", "espcn", {}, Task(6, {"t": r}, "t", 0))
+    model, card = load_model(write_model(tmp_path, specification, {}))
+    source = rng.standard_normal((15, 14, 9, 6)).astype(np.float32)
+    mask = rng.random((15, 14, 9)) < 0.1
+    images = []
+    for batch in (1, 5, 32):
+        monkeypatch.setattr("harmonization.learning.models.BATCH", batch)
+        images.append(model.apply(source, mask, card, "t"))
+    assert images[0].std() > 0.01
+    for image in images[1:]:
+        np.testing.assert_allclose(image, images[0], rtol=1e-5, atol=1e-6)
 
 
 def test_loss_and_score_are_the_same_number(rng):

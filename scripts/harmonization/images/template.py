@@ -105,7 +105,8 @@ def register(template: np.ndarray, head: np.ndarray) -> Warp:
     -------
     Warp
     """
-    template, head = template.astype(np.float64), head.astype(np.float64)
+    # In one layout, because sums depend on it, and images from files have another than new ones.
+    template, head = (image.astype(np.float64, order="C") for image in (template, head))
     world = np.eye(4)
     affine = _affine(template, head, world)
     levels = WARP_LEVELS[-_levels(min(*template.shape, *head.shape)) :]
