@@ -397,13 +397,19 @@ def test_errors_of_the_linear_map_are_of_target_and_fold_and_of_all():
 
 def test_learning_curves_show_where_they_start_and_what_is_linear():
     history = pd.concat(
-        [curve("net", "a"), curve("net", "b", start=2.0), curve("net", "a", 1), curve("mtl", "all")]
+        [
+            *(curve("net", "a", fold, start) for fold, start in enumerate([1.0, 2.0])),
+            *(curve("net", "b", start=2.0), curve("mtl", "all")),
+        ]
     )
     linear = {("a", 0): 0.35, ("a", 1): 0.36, ("all", 0): 0.37}
     labels = {"net": "Net", "mtl": "MTL"}
     (figure,) = draw_learning_curves(history, labels, TARGETS, linear)
     a, b, together = figure.axes
-    assert drawn(a, "linear", "y") == [0.35, 0.35, 0.36, 0.36]
+    # Means over the folds, by hand.
+    assert drawn(a, "linear", "y") == pytest.approx([0.355, 0.355])
+    assert drawn(a, "validation", "y") == pytest.approx([1.5, 0.3, 0.4])
+    assert (drawn(a, "best"), drawn(a, "best", "y")) == ([50.0, 50.0], [0.3, 0.3])
     assert drawn(b, "linear", "y") == []
     assert drawn(together, "linear", "y") == [0.37, 0.37]
     assert drawn(b, "start", "y") == [2.0, 2.0]

@@ -10,6 +10,7 @@ from harmonization.report.style import MM, PALETTE, PRINT, number_logarithmic, p
 
 ROWS = 8  # methods on a page
 TRAINING, VALIDATION = PALETTE[0], PALETTE[1]
+THIN = {"lw": 0.4, "alpha": 0.4}  # of one training among several
 
 
 def linear_errors(cards: list[dict], targets: list[str]) -> dict[tuple[str, int], float]:
@@ -97,10 +98,12 @@ def _draw_row(
     for target, cell in cells.items():
         axis = figure.add_subplot(cell, sharey=first)
         rows = history[history["target"] == target]
-        for (fold, _), curve in rows.groupby(["fold", "seed"]):
-            _draw_curve(axis, curve)
-            if (target, fold) in linear:
-                axis.axhline(linear[target, fold], color="black", ls="--", lw=0.7, gid="linear")
+        _draw_trainings(axis, rows)
+        errors = [
+            linear[target, fold] for fold in rows["fold"].unique() if (target, fold) in linear
+        ]
+        if errors:
+            axis.axhline(np.mean(errors), color="black", ls="--", lw=0.7, gid="linear")
         axis.set_title(f"{label}: {target if target != 'all' else 'all targets'}", pad=3)
         axis.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
         axis.set_xlabel("step", labelpad=1)
@@ -112,20 +115,26 @@ def _draw_row(
     number_logarithmic(first.yaxis)
 
 
-def _draw_curve(axis: plt.Axes, curve: pd.DataFrame) -> None:
-    """Draw one training: training and validation error, the best, and where it started."""
-    start, best = curve.iloc[0], curve.loc[curve["validation_mse"].idxmin()]
-    axis.axhline(start["validation_mse"], color="0.4", ls=":", lw=0.7, gid="start")
-    axis.plot(curve["step"], curve["training_mse"], color=TRAINING, lw=0.7, gid="training")
-    axis.plot(curve["step"], curve["validation_mse"], color=VALIDATION, lw=1.1, gid="validation")
-    axis.plot(best["step"], best["validation_mse"], "o", color=VALIDATION, gid="best")
+def _draw_trainings(axis: plt.Axes, history: pd.DataFrame) -> None:
+    """Draw every training thinly with its best, and the means over folds and seeds."""
+    for _, curve in history.groupby(["fold", "seed"]):
+        best = curve.loc[curve["validation_mse"].idxmin()]
+        axis.plot(curve["step"], curve["training_mse"], color=TRAINING, **THIN)
+        axis.plot(curve["step"], curve["validation_mse"], color=VALIDATION, **THIN)
+        axis.plot(best["step"], best["validation_mse"], "o", color=VALIDATION, ms=2.4, gid="best")
+    mean = history.groupby("step")[["training_mse", "validation_mse"]].mean()
+    axis.axhline(mean["validation_mse"].iloc[0], color="0.4", ls=":", lw=0.8, gid="start")
+    axis.plot(mean["training_mse"], color=TRAINING, lw=0.8, gid="training")
+    axis.plot(mean["validation_mse"], color=VALIDATION, lw=1.2, gid="validation")
 
 
 def _key(history: pd.DataFrame, linear: dict[tuple[str, int], float]) -> list[plt.Line2D]:
     entries = [
-        plt.Line2D([], [], color=TRAINING, lw=0.7, label="training"),
-        plt.Line2D([], [], color=VALIDATION, marker="o", lw=1.1, label="validation, best marked"),
-        plt.Line2D([], [], color="0.4", ls=":", lw=0.7, label="validation at the start"),
+        plt.Line2D([], [], color=TRAINING, lw=0.8, label="training"),
+        plt.Line2D(
+            [], [], color=VALIDATION, marker="o", lw=1.2, ms=2.4, label="validation, best marked"
+        ),
+        plt.Line2D([], [], color="0.4", ls=":", lw=0.8, label="validation at the start"),
     ]
     if set(history["target"]) & {target for target, _ in linear}:
         label = "Ridge on validation"
