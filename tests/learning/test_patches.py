@@ -109,9 +109,7 @@ def test_tiling_equals_one_pass_over_the_whole_image(rng):
 
 
 @pytest.mark.parametrize("r", [1, 2])
-def test_how_many_cores_are_predicted_at_once_changes_roundings_only(
-    rng, monkeypatch, tmp_path, r
-):
+def test_how_many_cores_are_predicted_at_once_changes_roundings_only(rng, monkeypatch, tmp_path, r):
     """Torch sums in another order for another number of windows."""
     specification = Specification("networks", "espcn", {}, Task(6, {"t": r}, "t", 0))
     model, card = load_model(write_model(tmp_path, specification, {}))

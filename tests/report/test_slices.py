@@ -7,11 +7,11 @@ import pytest
 from harmonization.images.spherical_harmonics import harmonics
 from harmonization.learning.lattice import Lattice
 from harmonization.report import errors, glyphs
-from harmonization.report.errors import cell_size, draw_errors, scales_of
+from harmonization.report.errors import draw_errors, scales_of
 from harmonization.report.orientations import crossing, direction_colours, plane_directions
 from harmonization.report.scores import Scoring
 from harmonization.report.slices import choose_slice, cut_slice, richest_window
-from harmonization.report.style import MM, PRINT
+from harmonization.report.style import MM, PRINT, cells_on_page
 
 RAS = np.diag([2.0, 2.0, 2.0, 1.0])
 LAS = np.diag([-2.0, 2.0, 2.0, 1.0])
@@ -231,7 +231,7 @@ def test_the_figure_fits_a_page_and_is_legible(head, number):
 
 
 def test_pictures_are_as_large_as_the_page_allows():
-    assert cell_size(7, 1.25)[0] == 1
-    blocks, width, height = cell_size(26, 1.25)
+    assert cells_on_page(7, 5, 1.25, 220, 8, 1)[0] == 1
+    blocks, width, height = cells_on_page(26, 5, 1.25, 220, 8, 1)
     assert blocks == 2
     assert height == pytest.approx(1.25 * width)

@@ -9,7 +9,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from harmonization.report.style import MM, OUTLINE, PRINT, mark_sides, outline, show
+from harmonization.report.style import MM, OUTLINE, PRINT, cells_on_page, mark_sides, outline, show
 
 # mm
 HEIGHT = 222  # of all rows, so that the figure fits a page
@@ -38,8 +38,9 @@ def draw_errors(slices: Slices, reference: str, title: str) -> Figure:
     """
     first = next(iter(slices.values()))
     scales = scales_of(slices, reference)
-    blocks, width, height = cell_size(len(slices) + 1, shape_of(first))
-    rows = -(-(len(slices) + 1) // blocks)
+    row_count, aspect = len(slices) + 1, shape_of(first)
+    blocks, width, height = cells_on_page(row_count, COLUMNS, aspect, HEIGHT, LABEL, GAP)
+    rows = math.ceil(row_count / blocks)
     page = TITLE + HEAD + rows * (height + GAP) + FOOT
     figure = plt.figure(figsize=(PRINT * MM, page * MM))
     figure.text(0.5, 1 - 0.4 * TITLE / page, title, fontsize=8, ha="center", va="center")
@@ -67,26 +68,6 @@ def draw_errors(slices: Slices, reference: str, title: str) -> Figure:
             draw_method(axes, label, slices[label], slices[reference], scales)
     draw_scales(figure, scales, page)
     return figure
-
-
-def cell_size(rows: int, aspect: float) -> tuple[int, float, float]:
-    """Number of blocks side by side, and the largest width and height of a picture on a page, mm.
-
-    Parameters
-    ----------
-    rows : int
-        Rows in all blocks together.
-    aspect : float
-        Height of a picture over its width.
-    """
-    choices = []
-    for blocks in range(1, rows + 1):
-        across = (PRINT / blocks - LABEL - COLUMNS * GAP - 1.5 * (blocks > 1)) / COLUMNS
-        down = HEIGHT / math.ceil(rows / blocks) - GAP
-        width = min(across, down / aspect)
-        choices.append((width, -blocks))
-    width, blocks = max(choices)
-    return -blocks, width, width * aspect
 
 
 def shape_of(arrays: dict[str, np.ndarray]) -> float:

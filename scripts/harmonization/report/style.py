@@ -1,5 +1,6 @@
 """How figures are shown and written."""
 
+import math
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -87,6 +88,35 @@ def _pixels(page: Figure) -> np.ndarray:
     page.set_dpi(DPI)
     page.canvas.draw()
     return np.array(page.canvas.buffer_rgba())
+
+
+def cells_on_page(
+    rows: int, columns: int, aspect: float, height: float, label: float, gap: float
+) -> tuple[int, float, float]:
+    """Blocks side by side into which rows are wrapped, for pictures as large as a page allows.
+
+    Parameters
+    ----------
+    rows, columns : int
+        Rows in all blocks together, and pictures in each row.
+    aspect : float
+        Height of a picture over its width.
+    height, label, gap : float
+        Height of the page for rows, width of a row's label, and space around a picture, mm.
+
+    Returns
+    -------
+    blocks : int
+    width, height : float
+        Of a picture, mm.
+    """
+    choices = []
+    for blocks in range(1, rows + 1):
+        across = (PRINT / blocks - label) / columns - gap
+        down = height / math.ceil(rows / blocks) - gap
+        choices.append((min(across, down / aspect), -blocks))
+    width, blocks = max(choices)
+    return -blocks, width, width * aspect
 
 
 def show(axis: plt.Axes, image: np.ndarray, **options: object) -> matplotlib.image.AxesImage:
