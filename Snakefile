@@ -49,7 +49,14 @@ rule all:
         ),
         expand(
             P.table,
-            table=["regions", "about", "methods", "runtime"],
+            table=[
+                "regions",
+                "features",
+                "preservation",
+                "about",
+                "methods",
+                "runtime",
+            ],
             format=["csv", "html"],
         ),
         P.references,

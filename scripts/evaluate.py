@@ -18,7 +18,8 @@ from harmonization.report.scores import Score, Scoring
 from harmonization.report.slices import cut_slice
 
 LABELS = ("method", "family", "target", "fold", "seed", "subject")
-OF_TARGET = ("measured", "mask", "own_mask", "truth", "expected", "expected_variance", "slice")
+OF_TARGET = ("measured", "mask", "sidecar", "own_mask", "truth", "expected", "expected_variance")
+OF_TARGET += ("slice",)
 
 
 def main() -> None:
@@ -31,6 +32,7 @@ def main() -> None:
     several("--prediction", required=True, help="images of all targets by each seed")
     several("--measured", required=True, help="image of each target, as all that follow")
     several("--mask", required=True, help="brain of the measured target")
+    several("--sidecar", required=True, help="how the measured target's coefficients were made")
     several("--own-mask", help="brain of a prediction that is a scan; scored where both are")
     several("--truth", help="noise-free target")
     several("--expected", help="mean of the target over draws of its noise")
@@ -79,7 +81,7 @@ def score(
         Of the target, by role, as in the command's arguments.
     tissue : Path or None
     of_fold : tuple
-        All of a `Scoring` but its mask.
+        All of a `Scoring` but its mask and its conventions.
 
     Raises
     ------
@@ -94,7 +96,7 @@ def score(
             f"{measured.shape}; a method must predict on the grid of its target"
         )
     masks = [read_mask(files[role])[0] > 0 for role in ("mask", "own_mask") if role in files]
-    scoring = Scoring(np.all(masks, axis=0), *of_fold)
+    scoring = Scoring(np.all(masks, axis=0), *of_fold, read_json(files["sidecar"]))
     report_coverage(scoring, masks[0])
     references = [
         read_image(files[role])[0] if role in files else None

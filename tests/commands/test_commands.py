@@ -345,6 +345,7 @@ def to_score(tmp_path):
         "normalisation": {"t": STATISTICS},
     }
     write_json(tmp_path / "fold.json", manifest)
+    write_json(tmp_path / "measured.json", SH)
     patches = [[0, 0, 0], [0, 0, 1], [0, 0, 2]]
     write_json(tmp_path / "scoring.json", {"test": ["x"], "patches": {"x": patches}})
     return dict.fromkeys(("method", "family", "fold", "seed", "subject"), "x") | {
@@ -352,6 +353,7 @@ def to_score(tmp_path):
         "prediction": tmp_path / "prediction.nii",
         "measured": tmp_path / "measured.nii",
         "mask": tmp_path / "mask.nii",
+        "sidecar": tmp_path / "measured.json",
         "own-mask": tmp_path / "own.nii",
         "manifest": tmp_path / "fold.json",
         "scoring": tmp_path / "scoring.json",

@@ -360,7 +360,7 @@ def test_scans_of_ones_own_are_found(tmp_path):
     assert scan.mask == "results/embedded/validated/sub-02_platform-b_mask.nii.gz"
     assert scan.bvec == "results/embedded/validated/sub-02_platform-b.bvec"
     assert len(made.reports()) == 3 * 2
-    assert set(made.to_score("ridge", "02")) == {"measured", "mask"}
+    assert set(made.to_score("ridge", "02")) == {"measured", "mask", "sidecar"}
 
 
 @pytest.mark.parametrize(

@@ -130,6 +130,79 @@ def test_regions_stand_beside_the_number_of_their_voxels(command, tmp_path):
     assert list(table.columns)[-2:] == ["B", "A"]
 
 
+def tabulated(command, tmp_path, name, values):
+    """Rows of a table of metrics (method, target, subject, region, metric, value), one fold."""
+    rows = ["{},rival,{},0,0,{},{},{},{}\n".format(*value) for value in values]
+    options = {
+        "metrics": write(tmp_path / "metrics.csv", rows),
+        "methods": json.dumps({m: {"label": m.upper()} for m in ("b", "a")}),
+        "targets": ["new", "fine"],
+        **{end: tmp_path / f"table.{end}" for end in ("csv", "html")},
+    }
+    assert command(f"tabulate_{name}", options) == (0, "")
+    assert options["html"].read_text().startswith("<!DOCTYPE html>")
+    return pd.read_csv(options["csv"], keep_default_na=False)
+
+
+def test_features_of_brain_and_white_matter_are_means_over_subjects(command, tmp_path):
+    table = tabulated(
+        command,
+        tmp_path,
+        "features",
+        [
+            (method, target, subject, region, metric, value * (2 if method == "a" else 1))
+            for method in ("a", "b")
+            for target in ("fine", "new")
+            for region in ("brain", "white_matter", "lesion")
+            for subject, value in (("NA", 1), ("02", 2))
+            for metric in ("truth_gfa_mae", "angular_error", "rish_error_l2", "mean_gfa", "mse")
+        ],
+    )
+    measures = ["angular_error", "rish_error_l2", "truth_gfa_mae"]
+    assert list(table.columns) == ["target", "region", "method", "n", *measures]
+    assert table.iloc[:, :3].to_numpy().tolist() == [
+        [target, region, method]
+        for target in ("new", "fine")
+        for region in ("brain", "white_matter")
+        for method in ("B", "A")
+    ]
+    assert set(table["n"]) == {2}
+    # By hand: the mean of 1 and 2, and twice that.
+    assert table[measures].to_numpy().tolist() == 4 * [[1.5] * 3, [3.0] * 3]
+
+
+def kept(method, subject, metric, predicted, measured, region="white_matter"):
+    """Rows of what a prediction keeps, and of what the target has."""
+    place = (method, "new", subject, region)
+    return [(*place, metric, predicted), (*place, f"{metric}_target", measured)]
+
+
+def test_what_predictions_keep_of_the_differences_between_people(command, tmp_path):
+    rows = [
+        row
+        for method, share in (("a", 0.5), ("b", 1.0))
+        for number, subject in enumerate(["01", "02", "NA"])
+        for row in kept(method, subject, "mean_gfa", 0.7 + share * number / 10, 0.4 + number / 10)
+    ]
+    rows += kept("a", "01", "lesion_contrast", -0.1, -0.2, "lesion")
+    rows += kept("a", "02", "lesion_contrast", -0.1, -0.3, "lesion")
+    rows += kept("b", "01", "lesion_contrast", -0.2, -0.2, "lesion")
+    table = tabulated(command, tmp_path, "preservation", rows)
+    assert list(table.columns) == ["target", "region", "metric", "n", "B", "A"]
+    # By hand: half as far apart, whatever the mean; and -0.1 of -0.25.
+    assert table.to_numpy().tolist() == [
+        ["new", "white_matter", "mean_gfa", 3, pytest.approx(1), pytest.approx(0.5)],
+        ["new", "lesion", "lesion_contrast", 2, pytest.approx(1), pytest.approx(0.4)],
+    ]
+
+
+def test_two_people_do_not_tell_how_people_differ(command, tmp_path):
+    rows = [row for s in ("01", "02") for row in kept("a", s, "mean_md", float(s), float(s))]
+    table = tabulated(command, tmp_path, "preservation", rows)
+    assert list(table.columns) == ["target", "region", "metric", "n", "B", "A"]
+    assert table.empty
+
+
 def test_no_table_is_made_without_a_subject(command, metrics, tmp_path):
     options = table_options(metrics, tmp_path, [*PEOPLE, "02"])
     status, error = command("make_table", options)

@@ -74,6 +74,7 @@ def planned_rules(folder, config, root=ROOT):
 
 OF_METRICS = {"make_table": 1, "tabulate_regions": 1, "judge_claims": 1, "compare_methods": 1}
 OF_METRICS |= {"plot_improvements": 1, "plot_regions": 1, "plot_cost": 1}
+OF_METRICS |= {"tabulate_features": 1, "tabulate_preservation": 1}
 SLICES = {"plot_errors": 1, "plot_glyphs": 1}
 SCORES = {"evaluate": 3, "collect": 1} | SLICES | OF_METRICS
 OF_MODELS = {"tabulate_methods": 1, "tabulate_runtime": 1}

@@ -107,14 +107,16 @@ def test_draws_of_noise_tell_how_far_a_scan_lies_from_their_mean(results):
 
 def test_regions_say_how_many_voxels_they_have(results):
     table = pd.read_csv(results / "tables/regions.csv")
-    assert set(table["region"]) == {"brain", "white_matter", "grey_matter", "csf", "lesion"}
+    parts, tissues = ["boundary", "interior"], ["white_matter", "grey_matter", "csf", "lesion"]
+    assert set(table["region"]) == {"brain", *parts, *tissues}
     assert set(table["order"]) == {"all", "0", "2", "4", "6"}
     assert set(table["metric"]) == {"mse", "truth_mse", "excess"}
     for target, scale in zip(TARGETS, (1, 2), strict=True):
         mask, _ = read_image(results / f"sh/scan/sub-01_platform-{target}_mask.nii")
         of_target = table[(table["target"] == target) & (table["order"] == "all")]
         sizes = of_target.groupby("region")["voxels"].first()
-        assert sizes.drop("brain").sum() == (mask > 0).sum()
+        assert sizes[tissues].sum() == (mask > 0).sum()
+        assert sizes[parts].sum() == sizes["brain"]
         assert 30 * scale**3 < sizes["lesion"] < sizes["white_matter"]
     shown = (results / "tables/regions.html").read_text()
     assert "lesion" in shown
@@ -210,7 +212,8 @@ def test_the_data_set_passes_the_bids_validator(results):
 def test_the_lesion_is_scored_on_its_own(results):
     metrics = pd.read_csv(results / "metrics.csv")
     regions = metrics.loc[metrics["metric"] == "mse", "region"]
-    assert set(regions) == {"white_matter", "grey_matter", "csf", "lesion"}
+    tissues = {"white_matter", "grey_matter", "csf", "lesion"}
+    assert set(regions) == tissues | {"boundary", "interior"}
 
 
 def test_the_merged_configuration_lies_beside_the_results(results):
@@ -269,7 +272,7 @@ def test_a_deleted_model_and_what_depends_on_it_are_made_again(copied_run):
     assert others == {
         "Join all scores",
         "Make the table of patch MSE",
-        "Make the table of regions",
+        *(f"Make the table of {what}" for what in ("regions", "features", "preservation")),
         "Judge the claims",
         "Compare the methods",
         "Make the table of methods",
@@ -447,7 +450,8 @@ def test_another_msp_re_runs_its_fits_and_what_follows(run, clone):
             "Score msp_espcn on 01, fold 0",
             *("Join all scores", "Make the table of patch MSE", "Draw the learning curves"),
             *("Make the table of methods", "Make the table of training times"),
-            *("Make the table of regions", "Judge the claims", "Compare the methods"),
+            *(f"Make the table of {what}" for what in ("regions", "features", "preservation")),
+            *("Judge the claims", "Compare the methods"),
             *(*FIGURES, "Draw what branches contribute", "Draw the architectures"),
             *(f"Draw the {what} on {t}" for what in ("errors", "glyphs") for t in TARGETS),
         ]

@@ -207,6 +207,68 @@ rule tabulate_regions:
         " --targets {params.targets} --csv {output.csv:q} --html {output.html:q} &> {log:q}"
 
 
+rule tabulate_features:
+    input:
+        P.metrics,
+    output:
+        csv=P.table.format(table="features", format="csv"),
+        html=report(
+            P.table.format(table="features", format="html"),
+            caption="../report/features.rst",
+            category="Tables",
+        ),
+    log:
+        P.log("tabulate_features", P.table.format(table="features", format="csv")),
+    benchmark:
+        P.benchmark("tabulate_features", P.table.format(table="features", format="csv"))
+    conda:
+        "../../envs/environment.yaml"
+    resources:
+        **needs(gigabytes=4, minutes=20),
+    params:
+        version=PLAN.version("tabulate_features"),
+        methods=json.dumps(PLAN.table_rows()),
+        targets=TARGETS,
+    message:
+        "Make the table of features"
+    shell:
+        "python -m tabulate_features --metrics {input:q} --methods {params.methods:q}"
+        " --targets {params.targets} --csv {output.csv:q} --html {output.html:q} &> {log:q}"
+
+
+rule tabulate_preservation:
+    input:
+        P.metrics,
+    output:
+        csv=P.table.format(table="preservation", format="csv"),
+        html=report(
+            P.table.format(table="preservation", format="html"),
+            caption="../report/preservation.rst",
+            category="Tables",
+        ),
+    log:
+        P.log(
+            "tabulate_preservation", P.table.format(table="preservation", format="csv")
+        ),
+    benchmark:
+        P.benchmark(
+            "tabulate_preservation", P.table.format(table="preservation", format="csv")
+        )
+    conda:
+        "../../envs/environment.yaml"
+    resources:
+        **needs(gigabytes=4, minutes=20),
+    params:
+        version=PLAN.version("tabulate_preservation"),
+        methods=json.dumps(PLAN.table_rows()),
+        targets=TARGETS,
+    message:
+        "Make the table of preservation"
+    shell:
+        "python -m tabulate_preservation --metrics {input:q} --methods {params.methods:q}"
+        " --targets {params.targets} --csv {output.csv:q} --html {output.html:q} &> {log:q}"
+
+
 rule describe_methods:
     output:
         csv=P.table.format(table="about", format="csv"),

@@ -33,6 +33,17 @@ def rish(coefficients: np.ndarray, order: int) -> np.ndarray:
     return np.stack([energy[..., orders == n].sum(axis=-1) for n in np.unique(orders)], axis=-1)
 
 
+def generalised_anisotropy(coefficients: np.ndarray) -> np.ndarray:
+    """Generalised fractional anisotropy of coefficients (..., c): 0 for a sphere, at most 1.
+
+    It is sqrt(1 - c_00^2 / sum of all c_lm^2), as in Descoteaux 2007; 0 if all of them are 0.
+    """
+    energy = coefficients**2
+    # Not 1 minus the share of order 0, which would round away what little is left of 1.
+    anisotropic, total = energy[..., 1:].sum(axis=-1), energy.sum(axis=-1)
+    return np.sqrt(np.divide(anisotropic, total, out=np.zeros_like(total), where=total > 0))
+
+
 def mean_by_order(values: np.ndarray) -> np.ndarray:
     """Mean over each order (..., order // 2 + 1) of `values` (..., c) of every coefficient."""
     orders = coefficient_orders(order_of(values.shape[-1]))

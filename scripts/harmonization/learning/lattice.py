@@ -66,6 +66,15 @@ class Lattice:
         ]
         return np.argwhere(np.min(inside, axis=0) >= self.minimum_inside)
 
+    def voxels(self, patches: np.ndarray, shape: tuple[int, ...], scale: int = 1) -> np.ndarray:
+        """Voxels of an image of `shape` that lie in one of the `patches` (n, 3), as a mask."""
+        inside = np.zeros(self.shape(shape, scale), dtype=bool)
+        inside[tuple(patches.T)] = True
+        for axis in range(3):
+            inside = inside.repeat(self.core * scale, axis)
+        x, y, z = shape[:3]
+        return inside[:x, :y, :z]
+
     def patch_means(
         self, values: np.ndarray, mask: np.ndarray, patches: np.ndarray, scale: int
     ) -> np.ndarray:

@@ -823,9 +823,9 @@ class Plan:
     def to_score(self, method: str, subject: str) -> dict[str, list[str]]:
         """Files that predictions of a subject are scored against: a list over targets, by role.
 
-        The scans, their masks, and the masks of a control that is itself a scan. Only a phantom
-        knows the truth, the mean over noise and its variance, and tissue labels, which are those of
-        the source.
+        The scans, their masks and sidecars, and the masks of a control that is itself a scan. Only
+        a phantom knows the truth, the mean over noise and its variance, and tissue labels, which
+        are those of the source.
         """
         return self._references(subject) | self.own_masks(method, subject)
 
@@ -838,6 +838,7 @@ class Plan:
         files = {
             "measured": self._on_targets(self.paths.sh, subject),
             "mask": self._on_targets(self.paths.sh_mask, subject),
+            "sidecar": self._on_targets(self.paths.sh_sidecar, subject),
         }
         if self.data_source.simulated:
             files |= {

@@ -4,7 +4,12 @@ import numpy as np
 import pandas as pd
 from pandas.io.formats.style import Styler
 
+from harmonization.report.scores import COMPARED
+
+FEATURE_ERRORS = r"(truth_)?(angular_error|gfa_mae|fa_mae|md_mae|rish_error_l\d+)"
 LINE = 40  # letters; longer texts are broken into lines in LaTeX
+RATIO_KEYS = ["target", "region", "metric", "method"]
+LEAST_SUBJECTS = 3  # of which a standard deviation is taken
 
 
 def subject_means(metrics: pd.DataFrame, metric: str, region: str = "brain") -> pd.DataFrame:
@@ -101,6 +106,107 @@ def region_table(
     table = table.sort_values([*keys, "metric", "order"], key=lambda c: c.map(place).fillna(c))
     first = [*keys, "metric", "order", "n", "voxels"]
     return table[first + [name for name in table.columns if name not in first]]
+
+
+def feature_table(
+    metrics: pd.DataFrame, methods: dict[str, dict[str, str]], targets: list[str]
+) -> pd.DataFrame:
+    """Mean errors over subjects of what biology is read from, in the brain and in white matter.
+
+    Returns
+    -------
+    DataFrame
+        Columns target, region, method (label), n (subjects), and one for each error that was
+        computed: ``angular_error``, ``gfa_mae``, ``fa_mae``, ``md_mae``, ``rish_error_l<l>``, and
+        the same against the noise-free target, ``truth_<metric>``.
+    """
+    known = metrics["metric"].str.fullmatch(FEATURE_ERRORS)
+    rows = metrics[known & metrics["region"].isin(COMPARED) & metrics["method"].isin(methods)]
+    keys = ["target", "region", "method"]
+    people = rows.groupby(keys)["subject"].nunique().rename("n")
+    means = rows.groupby([*keys, "metric", "subject"])["value"].mean().reset_index()
+    table = means.pivot_table("value", index=keys, columns="metric").join(people).reset_index()
+    place = {name: number for number, name in enumerate([*targets, *COMPARED, *methods])}
+    table = table.sort_values(keys, key=lambda column: column.map(place))
+    table["method"] = [methods[name]["label"] for name in table["method"]]
+    measures = [name for name in table.columns if name not in (*keys, "n")]
+    measures.sort(key=lambda name: name.startswith("truth_"))
+    return table[[*keys, "n", *measures]].reset_index(drop=True)
+
+
+def preservation_table(
+    metrics: pd.DataFrame, methods: dict[str, dict[str, str]], targets: list[str]
+) -> pd.DataFrame:
+    """What of the differences between people, and of a lesion, predictions keep: 1 is all of it.
+
+    Returns
+    -------
+    DataFrame
+        The rows of `between_subject_table` and `lesion_contrast_table`.
+    """
+    tables = [
+        make(metrics, methods, targets) for make in (between_subject_table, lesion_contrast_table)
+    ]
+    return pd.concat([table for table in tables if len(table)] or tables[:1], ignore_index=True)
+
+
+def between_subject_table(
+    metrics: pd.DataFrame, methods: dict[str, dict[str, str]], targets: list[str]
+) -> pd.DataFrame:
+    """Standard deviation between subjects of a region's mean, predicted over measured.
+
+    Returns
+    -------
+    DataFrame
+        Columns target, region, metric (``mean_<feature>``), n (subjects), and one for each method,
+        by its label. Without rows if there are less than three subjects.
+    """
+    means = _kept(metrics, r"mean_[a-z0-9]+?")
+    spread = means.groupby(RATIO_KEYS)[["predicted", "measured"]].std()
+    enough = means.groupby(RATIO_KEYS)["subject"].nunique() >= LEAST_SUBJECTS
+    return _ratios(spread[enough], means, methods, targets)
+
+
+def lesion_contrast_table(
+    metrics: pd.DataFrame, methods: dict[str, dict[str, str]], targets: list[str]
+) -> pd.DataFrame:
+    """Contrast of lesions to the white matter around them, predicted over measured.
+
+    Returns
+    -------
+    DataFrame
+        As from `between_subject_table`, for the means over the subjects that have a lesion.
+    """
+    contrasts = _kept(metrics, "lesion_contrast")
+    means = contrasts.groupby(RATIO_KEYS)[["predicted", "measured"]].mean()
+    return _ratios(means, contrasts, methods, targets)
+
+
+def _kept(metrics: pd.DataFrame, pattern: str) -> pd.DataFrame:
+    """Values of each method and subject, mean over seeds, ``predicted`` beside ``measured``."""
+    split = metrics["metric"].str.extract(f"^({pattern})(_target)?$")
+    rows = metrics.assign(metric=split[0], image=split[1].map({"_target": "measured"}))
+    rows = rows.dropna(subset="metric").fillna({"image": "predicted"})
+    means = rows.pivot_table("value", index=[*RATIO_KEYS, "subject"], columns="image")
+    return means.reindex(columns=["predicted", "measured"]).reset_index()
+
+
+def _ratios(
+    found: pd.DataFrame,
+    values: pd.DataFrame,
+    methods: dict[str, dict[str, str]],
+    targets: list[str],
+) -> pd.DataFrame:
+    """Predicted over measured, a column for each method, from rows by `RATIO_KEYS`."""
+    keys = RATIO_KEYS[:3]
+    ratios = (found["predicted"] / found["measured"]).rename("ratio").reset_index()
+    ratios = ratios.pivot_table("ratio", index=keys, columns="method")
+    people = values.groupby(keys)["subject"].nunique().rename("n").reindex(ratios.index)
+    table = ratios.reindex(columns=list(methods)).rename(columns=lambda m: methods[m]["label"])
+    table.insert(0, "n", people)
+    table = table.reset_index()
+    place = {name: number for number, name in enumerate(targets)}
+    return table.sort_values(keys, key=lambda c: c.map(place).fillna(c), ignore_index=True)
 
 
 def styled(table: pd.DataFrame, targets: list[str], caption: str) -> Styler:
