@@ -678,7 +678,8 @@ rule plot_architecture:
     resources:
         **needs(gigabytes=4, minutes=20),
     params:
-        version=PLAN.architecture_version(),
+        # As functions, as only this job needs the networks that a run may lack.
+        version=lambda w: PLAN.architecture_version(),
         networks=lambda w: json.dumps(PLAN.architectures()),
         core=config["patches"]["core"],
     message:

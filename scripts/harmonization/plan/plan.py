@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Iterable
 from copy import copy
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from harmonization.files import InputError, sha256
@@ -618,7 +619,7 @@ class Plan:
 
         They are drawn whether or not the run compares them.
         """
-        drawn = self._drawn()
+        drawn = self._drawn
         return {
             drawn.methods[name].label: drawn.specification(
                 ModelKey(name, drawn.first_target(name), 0, 0)
@@ -628,10 +629,11 @@ class Plan:
 
     def architecture_version(self) -> str:
         """Hash of the code of the drawing and of the networks in it."""
-        methods = self._drawn().methods
+        methods = self._drawn.methods
         modules = {module for name in DRAWN for module in modules_of(methods[name], methods)}
         return code_version(self.root / "scripts", "plot_architecture", sorted(modules))
 
+    @cached_property
     def _drawn(self) -> "Plan":
         """The plan of the same run with the methods whose networks are drawn."""
         overrides = {n: o for n, o in self.config["overrides"].items() if n in DRAWN}
