@@ -20,6 +20,7 @@ from harmonization.images.gradients import B0_THRESHOLD, volumes_of_shell
 from harmonization.images.grids import bounding_box, split_grid, split_mask, uncut
 from harmonization.images.nifti import read_image
 from harmonization.images.scan import coefficients_on_grid, crop_to_brain
+from harmonization.learning.devices import choose_device
 from harmonization.learning.images import interpolate
 from harmonization.learning.models import CARD, WEIGHTS, Card, Model, load_model
 from harmonization.plan.scans import FoundScan
@@ -112,7 +113,8 @@ def read_model(folder: Path, target: str) -> tuple[Model, Card]:
             f"{folder}: holds no {CARD}, so it is no model of a method in config/methods; a "
             "baseline with rules of its own has a program of its own, too"
         )
-    model, card = load_model(folder)
+    # One thread, as in a run: with more, torch adds in another order.
+    model, card = load_model(folder, choose_device(gpus=0))
     if target not in (predicted := card.normalisation["outputs"]):
         raise InputError(f"{folder}: predicts {', '.join(sorted(predicted))}, not {target}")
     return model, card
