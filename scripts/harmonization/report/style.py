@@ -19,7 +19,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocato
 
 from harmonization.files import whole_file
 
-DPI = 150
+DPI = 200
 MM = 1 / 25.4  # inches
 PRINT = 180  # mm, the width of a printed page
 OUTLINE = "#00b8d4"  # of a lesion
