@@ -138,9 +138,11 @@ def write_harmonized(folder: Path, dwi: Path, scan: Harmonized) -> Path:
         },
     )
     orders = np.unique(coefficient_orders(order)).tolist()
+    energies = np.zeros((*scan.brain.shape, len(orders)), dtype=np.float32)
+    energies[scan.brain] = rish(scan.coefficients[scan.brain], order)
     write_map(
         "rish",
-        rish(scan.coefficients, order),
+        energies,
         "Rotation-invariant features: energy of each order of the harmonics, one volume each",
         Orders=orders,
     )
