@@ -33,14 +33,13 @@ def rish(coefficients: np.ndarray, order: int) -> np.ndarray:
     return np.stack([energy[..., orders == n].sum(axis=-1) for n in np.unique(orders)], axis=-1)
 
 
-def generalised_anisotropy(coefficients: np.ndarray) -> np.ndarray:
-    """Generalised fractional anisotropy of coefficients (..., c): 0 for a sphere, at most 1.
+def generalised_anisotropy(energies: np.ndarray) -> np.ndarray:
+    """Generalised fractional anisotropy from `rish` (..., orders): 0 for a sphere, at most 1.
 
     It is sqrt(1 - c_00^2 / sum of all c_lm^2), as in Descoteaux 2007; 0 if all of them are 0.
     """
-    energy = coefficients**2
     # Not 1 minus the share of order 0, which would round away what little is left of 1.
-    anisotropic, total = energy[..., 1:].sum(axis=-1), energy.sum(axis=-1)
+    anisotropic, total = energies[..., 1:].sum(axis=-1), energies.sum(axis=-1)
     return np.sqrt(np.divide(anisotropic, total, out=np.zeros_like(total), where=total > 0))
 
 

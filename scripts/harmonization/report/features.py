@@ -32,16 +32,16 @@ def feature_maps(coefficients: np.ndarray, settings: dict[str, Any]) -> Maps:
         also ``fa`` and ``md`` (mm2/s) of a tensor.
     """
     parts = [
-        _feature_maps(coefficients[start : start + TOGETHER].astype(np.float64), settings)
+        _feature_maps(coefficients[start : start + TOGETHER], settings)
         for start in range(0, len(coefficients), TOGETHER)
     ]
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def _feature_maps(coefficients: np.ndarray, settings: dict[str, Any]) -> Maps:
-    roots = np.sqrt(rish(coefficients, order_of(coefficients.shape[1])))
-    maps = {f"rish_l{2 * number}": root for number, root in enumerate(roots.T)}
-    maps["gfa"] = generalised_anisotropy(coefficients)
+    energies = rish(coefficients, order_of(coefficients.shape[1]))
+    maps = {f"rish_l{2 * number}": root for number, root in enumerate(np.sqrt(energies).T)}
+    maps["gfa"] = generalised_anisotropy(energies)
     if settings.get("representation") == "signal" and settings["normalise_by_b0"]:
         maps["fa"], maps["md"] = anisotropy_and_diffusivity(coefficients, settings["shell"])
     return maps
@@ -64,12 +64,17 @@ def feature_errors(prediction: Maps, reference: Maps, where: np.ndarray) -> dict
     """
     errors = {}
     for name, values in reference.items():
-        error = float(np.abs(prediction[name][where] - values[where]).mean())
+        of_region = values[where]
+        error = _mean(np.abs(prediction[name][where] - of_region))
         if name.startswith("rish"):
-            errors[name.replace("rish", "rish_error")] = _ratio(error, values[where].mean())
+            errors[name.replace("rish", "rish_error")] = _ratio(error, _mean(of_region))
         else:
             errors[f"{name}_mae"] = error
     return errors
+
+
+def _mean(values: np.ndarray) -> float:
+    return float(values.mean(dtype=float))  # a sum of a million float32 would lose digits
 
 
 def _ratio(part: float, whole: float) -> float:
@@ -87,15 +92,15 @@ def feature_means(maps: Maps, where: np.ndarray) -> dict[str, float]:
         The voxels of the region.
     """
     means = {
-        f"mean_{name}": maps[name][where].mean() for name in ("gfa", "fa", "md") if name in maps
+        f"mean_{name}": _mean(maps[name][where]) for name in ("gfa", "fa", "md") if name in maps
     }
-    return {"mean_rish0": (maps["rish_l0"][where] ** 2).mean(), **means}
+    return {"mean_rish0": _mean(maps["rish_l0"][where] ** 2), **means}
 
 
 def contrast(maps: Maps, inside: np.ndarray, outside: np.ndarray) -> float:
     """Mean coefficient of order 0, its absolute value, in one region less that in another."""
     order_0 = maps["rish_l0"]
-    return float(order_0[inside].mean() - order_0[outside].mean())
+    return _mean(order_0[inside]) - _mean(order_0[outside])
 
 
 def clear_peaks(maps: Maps) -> np.ndarray:
@@ -105,4 +110,4 @@ def clear_peaks(maps: Maps) -> np.ndarray:
     `PEAK_SHARE` of its mean over all voxels.
     """
     order_0 = maps["rish_l0"]
-    return (maps["gfa"] >= PEAK_ANISOTROPY) & (order_0 >= PEAK_SHARE * order_0.mean())
+    return (maps["gfa"] >= PEAK_ANISOTROPY) & (order_0 >= PEAK_SHARE * _mean(order_0))
