@@ -147,7 +147,7 @@ def plain_card(plan: Plan, case: Case) -> Card:
         multiply_adds=0,
         outcome={},
         source=plan.source,
-        input={"voxel_size": [VOXEL] * 3, "denoised": False},
+        input={"voxel_size": [VOXEL] * 3, "axes": "RAS", "denoised": False},
         lattice=asdict(Lattice()),
         spherical_harmonics={},
         normalisation={"input": statistics, "outputs": {case.target: statistics}},

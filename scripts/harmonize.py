@@ -13,7 +13,6 @@ from pathlib import Path
 os.environ["OMP_NUM_THREADS"] = "1"
 
 import numpy as np
-from nibabel.affines import voxel_sizes
 
 from harmonization.data.bids import CONVENTIONS
 from harmonization.data.harmonized import Harmonized, write_harmonized, write_series
@@ -21,14 +20,20 @@ from harmonization.data.preprocessing import denoise
 from harmonization.data.validation import ValidScan, shell_problems, validate_scan
 from harmonization.files import InputError, blamed_on, run_command, sha256, tell, whole_folder
 from harmonization.images.gradients import B0_THRESHOLD, volumes_of_shell
-from harmonization.images.grids import bounding_box, split_grid, split_mask, uncut
+from harmonization.images.grids import (
+    bounding_box,
+    layout,
+    layouts_differ,
+    split_grid,
+    split_mask,
+    uncut,
+)
 from harmonization.images.nifti import read_image
 from harmonization.images.scan import coefficients_on_grid, crop_to_brain
 from harmonization.learning.images import interpolate
 from harmonization.learning.models import CARD, WEIGHTS, Card, Model, load_model
 from harmonization.plan.scans import FoundScan
 
-VOXEL_TOLERANCE = 0.01  # of a voxel's edge
 OTHER_MODEL = "this takes a model that was fitted to such scans"
 
 
@@ -142,12 +147,8 @@ def checked(scan: FoundScan, convention: str, card: Card) -> ValidScan:
 
 def mismatches(scan: FoundScan, valid: ValidScan, card: Card) -> Iterator[str]:
     """In what a scan differs from those that the model was fitted to."""
-    found, wanted = voxel_sizes(valid.affine), np.array(card.input["voxel_size"])
-    if (np.abs(found / wanted - 1) > VOXEL_TOLERANCE).any():
-        sizes, asked = (" x ".join(f"{mm:.3g}" for mm in size) for size in (found, wanted))
-        yield (
-            f"{scan.dwi}: its voxels are {sizes} mm, those of {card.source} {asked}; {OTHER_MODEL}"
-        )
+    if difference := layouts_differ(layout(valid.affine), card.input):
+        yield f"{scan.dwi}: {difference} as those of {card.source}; {OTHER_MODEL}"
     settings = card.spherical_harmonics
     yield from shell_problems(
         settings["shell"],

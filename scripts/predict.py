@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from harmonization.files import InputError, run_command
-from harmonization.images.grids import split_grid
+from harmonization.images.grids import layout, layouts_differ, split_grid
 from harmonization.images.nifti import read_image, read_mask, write_image
 from harmonization.learning.models import load_model
 
@@ -32,6 +32,8 @@ def predict(folder: Path, source_file: Path, mask_file: Path, target: str, outpu
             f"{source_file}: shape {source.shape}, but the model takes {task.channels} "
             "coefficients; fit spherical harmonics of the model's order"
         )
+    if difference := layouts_differ(layout(affine), card.input):
+        raise InputError(f"{source_file}: {difference} as those that {folder} was fitted to")
     image = model.apply(source, mask, card, target)
     _, target_affine = split_grid(mask.shape, affine, task.scales[target])
     write_image(output, image, target_affine)

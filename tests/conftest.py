@@ -313,7 +313,7 @@ def write_model(
         "multiply_adds": 0,
         "outcome": {},
         "source": "s",
-        "input": {"voxel_size": [2.4, 2.4, 2.4], "denoised": False},
+        "input": {"voxel_size": [2.4, 2.4, 2.4], "axes": "RAS", "denoised": False},
         "lattice": {"core": 7, "minimum_inside": 0.5},
         "spherical_harmonics": harmonics,
         "normalisation": {"input": units, "outputs": dict.fromkeys(task.scales, units)},

@@ -318,6 +318,22 @@ def test_an_image_of_another_order_is_refused(command, tmp_path, model):
     assert "source.nii: shape (8, 9, 10, 28), but the model takes 15 coefficients" in error
 
 
+@pytest.mark.parametrize(
+    ("affine", "difference"),
+    [
+        (np.diag([-2.4, 2.4, 2.4, 1.0]), "its voxels run to LAS, not to RAS"),
+        (np.diag([2.0, 2.4, 2.4, 1.0]), "its voxels are 2 x 2.4 x 2.4 mm, not 2.4 x 2.4 x 2.4"),
+    ],
+)
+def test_an_image_that_is_stored_otherwise_is_refused(command, tmp_path, model, affine, difference):
+    """Networks see neighbours, whose places no coefficient tells."""
+    options = to_predict(tmp_path, model, 15)
+    write_image(options["source"], read_image(options["source"])[0], affine)
+    status, error = command("predict", options)
+    assert (status, len(error.splitlines())) == (1, 1)
+    assert difference in error
+
+
 def test_damaged_weights_are_refused(command, tmp_path, model):
     weights = model / "weights.safetensors"
     weights.write_bytes(weights.read_bytes()[:1000])

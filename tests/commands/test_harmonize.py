@@ -8,6 +8,7 @@ from conftest import ROOT, validator_errors, write_model
 
 from harmonization.data.bids import read_gradients, read_series, write_gradients
 from harmonization.files import read_json, sha256, write_json
+from harmonization.images.grids import layout
 from harmonization.images.nifti import read_image, read_mask, write_image
 from harmonization.learning.models import Specification
 from harmonization.learning.network import Task
@@ -77,6 +78,7 @@ def model(tmp_path):
     def write(plugin, r=1, wing="networks", harmonics=FOD, fitted=None, settings=None, **card):
         task = Task(CHANNELS, {TARGET: r}, TARGET, 0)
         specification = Specification(wing, plugin, settings or {}, task)
+        card = {"input": {**layout(AFFINE), "denoised": False}} | card
         return write_model(tmp_path / "model", specification, harmonics, fitted, **card)
 
     return write
@@ -175,7 +177,8 @@ def test_identity_gives_the_signal_of_the_scan_again(command, scan, model, divid
     write_image(scan["mask"], read_mask(scan["mask"])[0], affine)
     tables = scan["bval"], scan["bvec"]
     write_gradients(*tables, bvals, directions, affine, convention)
-    folder = model("identity", harmonics={**SIGNAL, "normalise_by_b0": divided})
+    like = {**layout(affine), "denoised": False}
+    folder = model("identity", harmonics={**SIGNAL, "normalise_by_b0": divided}, input=like)
     options = scan | {"model": folder, "convention": convention}
     assert command("harmonize", options) == (0, "")
     series, _ = written(scan, "desc-newst_dwi")
@@ -202,7 +205,7 @@ def test_a_scan_is_denoised_if_those_were_from_which_the_model_learned(command, 
     denoised = scan["dwi"].with_name("denoised.nii.gz")
     options = {"dwi": scan["dwi"], "bval": scan["bval"], "output": denoised}
     assert command("denoise", options) == (0, "")
-    folder = model("espcn", input={"voxel_size": [2.4, 2.4, 2.4], "denoised": True})
+    folder = model("espcn", input={**layout(AFFINE), "denoised": True})
     assert command("harmonize", scan | {"model": folder}) == (0, "")
     assert "Denoise by Marchenko-Pastur PCA" in command.said
     image, _ = written(scan, "model-csd_param-fod_desc-newst_dwimap")
@@ -242,6 +245,10 @@ def other_size(scan):
     affine = affine @ np.diag([1, 1, 1.02, 1])
     write_image(scan["dwi"], data, affine)
     write_image(scan["mask"], read_mask(scan["mask"])[0], affine)
+
+
+def mirrored(scan):
+    change_card(scan, input={**layout(np.diag([2.4, 2.4, 2.4, 1.0])), "denoised": False})
 
 
 def other_shell(scan):
@@ -322,8 +329,9 @@ def used_folder(scan):
         (
             other_size,
             "dwi.nii.gz",
-            "its voxels are 2.4 x 2.4 x 2.45 mm, those of s 2.4 x 2.4 x 2.4",
+            "its voxels are 2.4 x 2.4 x 2.45 mm, not 2.4 x 2.4 x 2.4 as those of s",
         ),
+        (mirrored, "dwi.nii.gz", "its voxels run to LAS, not to RAS as those of s"),
         (other_shell, "dwi.bval", "no volume at b=3000; its shells are [1200]: this takes a model"),
         (high_order, "dwi.bvec", "20 distinct directions at b=1200, order 6 needs 28; this takes"),
         (other_order, "card.json", "takes 6 coefficients, but order 4 has 15"),

@@ -11,7 +11,7 @@ from harmonization.files import InputError, read_json, write_json
 from harmonization.images.coefficients import mean_by_order
 from harmonization.images.nifti import write_image
 from harmonization.learning.lattice import BORDER, Lattice, pad_source, pad_target
-from harmonization.learning.manifest import Fold, counted_patches
+from harmonization.learning.manifest import Fold, common_layout, counted_patches
 from harmonization.learning.models import Specification, load_model
 from harmonization.learning.network import Task
 from harmonization.learning.patches import gather, patch_mse, read_part
@@ -206,6 +206,18 @@ def test_a_subject_without_a_patch_that_counts_is_named(fold):
             {"fine": 2, "coarse": 1},
             Lattice(),
         )
+
+
+def test_sources_that_are_stored_in_different_ways_are_refused(fold):
+    """Networks see neighbours: mirrored storage would mirror what they learn."""
+    sources = [fold.parent / f"{subject}_source_sh.nii" for subject in "ab"]
+    assert common_layout(sources) == {"voxel_size": [1, 1, 1], "axes": "RAS"}
+    write_image(sources[1], np.zeros((7, 7, 14, 6), np.float32), np.diag([-1.0, 1, 1, 1]))
+    with pytest.raises(InputError, match=r"b_source_sh\.nii: its voxels run to LAS, not to RAS as"):
+        common_layout(sources)
+    write_image(sources[1], np.zeros((7, 7, 14, 6), np.float32), np.diag([1.0, 1, 1.5, 1]))
+    with pytest.raises(InputError, match=r"its voxels are 1 x 1 x 1.5 mm, not 1 x 1 x 1 as in"):
+        common_layout(sources)
 
 
 def test_a_changed_image_is_refused(fold):

@@ -18,7 +18,7 @@ from harmonization.report.cost import costs, draw_costs, front, place_labels
 from harmonization.report.improvements import axis_range, draw_improvements, paired_changes
 from harmonization.report.learning_curves import draw_learning_curves, linear_errors
 from harmonization.report.regions import draw_regions, relative_errors
-from harmonization.report.style import FAMILIES, PRINT_DPI, save_pages
+from harmonization.report.style import DPI, FAMILIES, save_pages
 
 TARGETS = ["a", "b"]
 METHODS = {
@@ -127,7 +127,7 @@ def test_pages_have_the_same_bytes_twice_and_a_png_has_them_all(tmp_path):
     for end in ("pdf", "png"):
         assert sha256(tmp_path / f"first.{end}") == sha256(tmp_path / f"second.{end}")
     assert len(re.findall(rb"/Type /Page\b", (tmp_path / "first.pdf").read_bytes())) == 2
-    assert plt.imread(tmp_path / "first.png").shape[:2] == (3 * PRINT_DPI, 4 * PRINT_DPI)
+    assert plt.imread(tmp_path / "first.png").shape[:2] == (3 * DPI, 4 * DPI)
 
 
 # --- Improvements

@@ -1,7 +1,11 @@
 """Voxel grids in world space: splitting, and turning directions between them."""
 
+from typing import Any
+
 import nibabel as nib
 import numpy as np
+
+VOXEL_TOLERANCE = 0.01  # of a voxel's edge
 
 
 def canonical(image: np.ndarray, affine: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -72,6 +76,29 @@ def in_view(shape: tuple[int, ...], affine: np.ndarray, points: np.ndarray) -> n
     index, last = voxel_index(affine, points), np.array(shape[:3])[:, None] - 1
     rounding = 1e-3  # voxels
     return ((index >= -rounding) & (index <= last + rounding)).all(axis=0)
+
+
+def layout(affine: np.ndarray) -> dict[str, Any]:
+    """How an image is stored, which its shape does not tell, ready for JSON.
+
+    Returns
+    -------
+    dict
+        ``voxel_size``, mm, and ``axes``, to where the voxels run, such as LAS: left, front, up.
+    """
+    sizes = nib.affines.voxel_sizes(affine).round(4).tolist()
+    return {"voxel_size": sizes, "axes": "".join(nib.aff2axcodes(affine))}
+
+
+def layouts_differ(found: dict[str, Any], wanted: dict[str, Any]) -> str:
+    """Say in what an image is stored otherwise than others, see `layout`; else nothing."""
+    ratios = np.array(found["voxel_size"]) / wanted["voxel_size"]
+    if (np.abs(ratios - 1) > VOXEL_TOLERANCE).any():
+        sizes = [" x ".join(f"{mm:.3g}" for mm in x["voxel_size"]) for x in (found, wanted)]
+        return "its voxels are {} mm, not {}".format(*sizes)
+    if found["axes"] != wanted["axes"]:
+        return f"its voxels run to {found['axes']}, not to {wanted['axes']}"
+    return ""
 
 
 def bounding_box(mask: np.ndarray) -> tuple[slice, slice, slice]:

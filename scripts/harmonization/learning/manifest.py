@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from nibabel.affines import voxel_sizes
 
 from harmonization.files import InputError, read_json, sha256
+from harmonization.images.grids import layout, layouts_differ
 from harmonization.images.nifti import read_image, read_mask
 from harmonization.learning.lattice import Lattice
 
@@ -116,7 +116,12 @@ def make_manifest(
     dict
         Ready for JSON. The normalisation comes from the training subjects' brains; ``patches`` are
         the cores that count in each training and validation subject. ``input`` is what a new scan
-        must be like: the edges of its voxels (mm), and whether it is denoised.
+        must be like: its `layout`, and whether it is denoised.
+
+    Raises
+    ------
+    InputError
+        If sources are stored in different ways.
     """
     files = {
         subject: {
@@ -128,11 +133,10 @@ def make_manifest(
         }
         for subject in parts["train"] + parts["validation"]
     }
-    _, affine = read_image(images[parts["train"][0]][source]["sh"])
     return {
         **parts,
         "source": source,
-        "input": {"voxel_size": voxel_sizes(affine).round(4).tolist(), "denoised": denoised},
+        "input": {**common_layout([images[s][source]["sh"] for s in files]), "denoised": denoised},
         "scales": scales,
         "lattice": {"core": lattice.core, "minimum_inside": lattice.minimum_inside},
         "spherical_harmonics": conventions,
@@ -148,6 +152,18 @@ def make_manifest(
         },
         "files": files,
     }
+
+
+def common_layout(paths: list[Path]) -> dict[str, Any]:
+    """How all of these images are stored, see `layout`; raises like `make_manifest`."""
+    first, *others = (layout(read_image(path)[1]) for path in paths)
+    for path, found in zip(paths[1:], others, strict=True):
+        if difference := layouts_differ(found, first):
+            raise InputError(
+                f"{path}: {difference} as in {paths[0]}; networks see neighbours, so resample or "
+                "reorient the scans of the source alike"
+            )
+    return first
 
 
 def counted_patches(

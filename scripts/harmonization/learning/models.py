@@ -89,7 +89,8 @@ class Card:
     source : str
         Platform of the input.
     input : dict
-        What a scan must be like: ``voxel_size`` (mm), and whether it is ``denoised``.
+        What a scan must be like: ``voxel_size`` (mm) and ``axes`` as in `grids.layout`, and whether
+        it is ``denoised``.
     lattice : dict
         Lattice of the patches.
     spherical_harmonics : dict
