@@ -96,7 +96,7 @@ def score(
             f"{measured.shape}; a method must predict on the grid of its target"
         )
     masks = [read_mask(files[role])[0] > 0 for role in ("mask", "own_mask") if role in files]
-    scoring = Scoring(np.all(masks, axis=0), *of_fold, read_json(files["sidecar"]))
+    scoring = Scoring(np.all(masks, axis=0), *of_fold, read_json(files["sidecar"]), masks[0])
     report_coverage(scoring, masks[0])
     references = [
         read_image(files[role])[0] if role in files else None

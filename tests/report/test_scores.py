@@ -97,6 +97,17 @@ def test_the_boundary_is_a_source_voxel_deep(rng, scale):
     assert inside == found["brain", "voxels"]
 
 
+def test_where_a_prediction_ends_is_no_boundary():
+    """A repeated scan that reaches half of the brain has half of its boundary, and no more."""
+    brain, reached = (np.ones(SHAPE, bool) for _ in range(2))
+    reached[:, :, 7:] = False
+    lattice, statistics = Lattice(), {"mean": [0.0] * 28, "std": [1.0] * 28}
+    counted = lattice.counted([brain], [1])
+    scoring = Scoring(reached, lattice, 1, statistics, counted, brain=brain)
+    sizes = {name: where.sum() for name, where in scoring.regions().items()}
+    assert sizes == {"brain": 14**2 * 7, "boundary": 14**2 * 7 - 12**2 * 6, "interior": 12**2 * 6}
+
+
 def test_errors_at_the_boundary_stay_there(target):
     prediction = target.copy()
     prediction[0] += 1

@@ -307,7 +307,7 @@ CODE = {
         "scripts/harmonization/networks/espcn.py",
         "self.feature_channels = width",
         "self.feature_channels = int(width)",
-        ONE_NETWORK,
+        ONE_NETWORK | NETWORKS,
     ),
     "the validation": (
         "scripts/harmonization/data/validation.py",

@@ -55,6 +55,8 @@ class Scoring:
     conventions : dict
         ``spherical_harmonics`` of the configuration, with the target's shell. Without it there is
         no score of peaks or tensors.
+    brain : ndarray, shape (x, y, z), optional
+        All of the target's brain, if a prediction reaches only the part in `mask`.
     """
 
     mask: np.ndarray
@@ -63,6 +65,7 @@ class Scoring:
     statistics: dict[str, list[float]]
     patches: np.ndarray
     conventions: dict[str, Any] = field(default_factory=dict)
+    brain: np.ndarray | None = None
 
     @property
     def coverage(self) -> np.ndarray:
@@ -73,11 +76,7 @@ class Scoring:
     @property
     def scored(self) -> np.ndarray:
         """Voxels in the mask and in the patches that count, (x, y, z) of bool."""
-        counted = np.zeros(self.lattice.shape(self.mask.shape, self.scale), dtype=bool)
-        counted[tuple(self.patches.T)] = True
-        edge = self.lattice.core * self.scale
-        x, y, z = self.mask.shape
-        return np.kron(counted, np.ones((edge,) * 3, dtype=bool))[:x, :y, :z] & (self.mask > 0)
+        return self.lattice.voxels(self.patches, self.mask.shape, self.scale) & (self.mask > 0)
 
     def patch_mse(self, squared_error: np.ndarray) -> float:
         """Average over each patch's voxels in the mask, then over the patches that have any.
@@ -94,7 +93,7 @@ class Scoring:
         """Voxels of each region that has any, (x, y, z) of bool.
 
         ``brain`` is the mask in the patches that count. ``boundary`` is what of it lies within one
-        source voxel of the end of the mask, diagonals included, or of the image, for what lies
+        source voxel of the end of the brain, diagonals included, or of the image, for what lies
         beyond either was not seen; ``interior`` is the rest. A tissue is all of it in the mask.
 
         Parameters
@@ -102,10 +101,10 @@ class Scoring:
         tissue : ndarray, shape (x, y, z)
             Labels as in `TISSUES`.
         """
-        mask = self.mask > 0
-        brain = mask & self.lattice.voxels(self.patches, mask.shape, self.scale)
-        deep = binary_erosion(mask, CUBE, iterations=self.scale)
-        found = {"brain": brain, "boundary": brain & ~deep, "interior": brain & deep}
+        mask, scored = self.mask > 0, self.scored
+        whole = mask if self.brain is None else self.brain > 0
+        deep = binary_erosion(whole, CUBE, iterations=self.scale)
+        found = {"brain": scored, "boundary": scored & ~deep, "interior": scored & deep}
         if tissue is not None:
             found |= {name: mask & (tissue == label) for label, name in TISSUES.items()}
         return {name: where for name, where in found.items() if where.any()}
