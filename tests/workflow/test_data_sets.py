@@ -294,6 +294,7 @@ def test_a_scan_that_does_not_come_stops_the_run_with_its_name(openneuro, tmp_pa
     assert not (tmp_path / wanted).exists()
 
 
+@pytest.mark.slow
 def test_a_broken_raw_scan_stops_before_its_preprocessing(openneuro, tmp_path):
     """A file with the right checksum may still be unusable."""
     stem = "sub-10975/ses-OXF3TRI001/dwi/sub-10975_ses-OXF3TRI001_dir-AP_dwi"
