@@ -4,9 +4,9 @@ import argparse
 import json
 from pathlib import Path
 
-from harmonization.files import read_json, run_command
-from harmonization.plan.paths import expand_models
+from harmonization.files import run_command
 from harmonization.report.branches import draw_branches
+from harmonization.report.methods import read_cards
 from harmonization.report.style import save_pages
 
 
@@ -20,8 +20,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, nargs="+", required=True)
     args = parser.parse_args()
 
-    folders = expand_models(args.folders, args.models, args.folds)
-    cards = [read_json(f"{folder}/card.json") for folder in folders]
+    cards = read_cards(args.folders, args.models, args.folds)
     save_pages([draw_branches(cards, args.labels, args.targets)], args.output)
 
 

@@ -9,6 +9,7 @@ import pandas as pd
 from harmonization.files import read_json, run_command
 from harmonization.plan.paths import expand_models
 from harmonization.report.learning_curves import draw_learning_curves, linear_errors
+from harmonization.report.methods import read_cards
 from harmonization.report.style import save_pages
 
 
@@ -30,8 +31,8 @@ def main() -> None:
         history = pd.read_csv(folder / "history.csv")
         names = ("method", "target", "fold", "seed")
         histories.append(history.assign(**{name: card[name] for name in names}))
-    folders = expand_models(args.folders, args.linear, args.folds)
-    linear = linear_errors([read_json(f"{folder}/card.json") for folder in folders], args.targets)
+    cards = read_cards(args.folders, args.linear, args.folds)
+    linear = linear_errors(cards, args.targets)
     pages = draw_learning_curves(pd.concat(histories), args.labels, args.targets, linear)
     save_pages(pages, args.output)
 

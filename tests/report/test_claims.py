@@ -120,7 +120,7 @@ def test_what_the_run_lacks_is_said():
     assert table["verdict"].tolist() == [ABSENT, ABSENT, ABSENT, BY_DESIGN, UNDECIDABLE]
     assert table["reason"].tolist() == [
         "The run has no three.",
-        "The run has no what it is compared with.",
+        "The run has no method to compare it with.",
         "Only a phantom has excess.",
         "So it is.",
         "Untested. Nobody did.",

@@ -93,9 +93,10 @@ def judged_by(
     candidates = chosen_from(against, methods, validation)
     label = {name: shown["label"] for name, shown in methods.items()}
     absent = [name for name in (claim["method"], *candidates[:1]) if name not in methods]
-    if absent or not candidates:
-        missing = absent[0] if absent else "what it is compared with"
-        return row | {"verdict": ABSENT, "reason": f"The run has no {missing}."}
+    if absent:
+        return row | {"verdict": ABSENT, "reason": f"The run has no {absent[0]}."}
+    if not candidates:
+        return row | {"verdict": ABSENT, "reason": "The run has no method to compare it with."}
     if row["metric"] not in set(metrics["metric"]):
         return row | {"verdict": ABSENT, "reason": f"Only a phantom has {row['metric']}."}
     errors = errors_of(metrics, row["metric"])
