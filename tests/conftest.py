@@ -98,10 +98,15 @@ def validator_errors(bids: Path) -> list[dict]:
 
 @pytest.fixture(scope="session")
 def shared(tmp_path_factory, worker_id):
-    """Make something once for all workers: the first to need it makes it, and the others wait."""
+    """Make something once for all workers: the first to need it makes it, and the others wait.
+
+    It lies in the folder that the environment's SHARED_RUNS names, so that two calls of pytest on
+    the same code can share it, or else in a folder of this call.
+    """
     # Each worker's folder lies in a folder that all share.
     base = tmp_path_factory.getbasetemp()
     base = base if worker_id == "master" else base.parent
+    base = Path(os.environ.get("SHARED_RUNS", base))
 
     def make(name, build):
         folder = base / name
