@@ -31,6 +31,41 @@ include: "workflow/rules/report.smk"
 report: "workflow/report/workflow.rst"
 
 
+# Figures: scores, platforms, networks, registrations, trainings, branches, errors.
+COMPARISON = [
+    *expand(
+        P.table,
+        table=["patch_mse", "claims", "comparisons", "ablations", "settings"],
+        format=["csv", "tex", "html"],
+    ),
+    *expand(
+        P.table,
+        table=["regions", "features", "preservation", "registration"],
+        format=["csv", "html"],
+    ),
+    *expand(
+        P.figure,
+        figure=[
+            *("improvements", "regions", "cost", "platforms", "architecture"),
+            *(f"registration_{subject}" for subject in PLAN.subjects),
+            *(["learning_curves"] if TRAINED else []),
+            *(["branches"] if BRANCHED else []),
+            *(
+                f"{kind}_{target}"
+                for kind in ("errors", "glyphs")
+                for target in TARGETS
+            ),
+        ],
+        format=["pdf", "png"],
+    ),
+]
+# Errors averaged over folds that learn from more and from less would say nothing.
+LIMITED_DATA = [
+    *expand(P.table, table="limited_data", format=["csv", "html"]),
+    *expand(P.figure, figure="limited_data", format=["pdf", "png"]),
+]
+
+
 rule all:
     default_target: True
     input:
@@ -40,58 +75,10 @@ rule all:
         # Every model: a deleted one is fitted again.
         expand_models(P.weights, MODELS, PLAN.test_subjects()),
         PLAN.baseline_files(),
-        # Table 1.
         P.metrics,
-        expand(
-            P.table,
-            table=["patch_mse", "claims", "comparisons", "ablations", "settings"],
-            format=["csv", "tex", "html"],
-        ),
-        expand(
-            P.table,
-            table=[
-                "regions",
-                "features",
-                "preservation",
-                "about",
-                "methods",
-                "runtime",
-            ],
-            format=["csv", "html"],
-        ),
+        expand(P.table, table=["about", "methods", "runtime"], format=["csv", "html"]),
         P.references,
-        # Figures: scores, platforms, networks, registrations, trainings, branches, errors.
-        expand(
-            P.figure,
-            figure=["improvements", "regions", "cost"],
-            format=["pdf", "png"],
-        ),
-        expand(P.figure, figure=["platforms", "architecture"], format=["pdf", "png"]),
-        expand(P.table, table="registration", format=["csv", "html"]),
-        expand(
-            P.figure,
-            figure=[f"registration_{subject}" for subject in PLAN.subjects],
-            format=["pdf", "png"],
-        ),
-        expand(
-            P.figure,
-            figure="learning_curves" if TRAINED else [],
-            format=["pdf", "png"],
-        ),
-        expand(
-            P.figure,
-            figure="branches" if BRANCHED else [],
-            format=["pdf", "png"],
-        ),
-        expand(
-            P.figure,
-            figure=[
-                f"{kind}_{target}"
-                for kind in ("errors", "glyphs")
-                for target in TARGETS
-            ],
-            format=["pdf", "png"],
-        ),
+        LIMITED_DATA if PLAN.limits else COMPARISON,
 
 
 onstart:

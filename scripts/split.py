@@ -19,6 +19,8 @@ def main() -> None:
     parser.add_argument("--denoised", action="store_true", help="these sources are denoised")
     parser.add_argument("--scales", type=json.loads, required=True, help="r of every target")
     parser.add_argument("--lattice", type=json.loads, required=True)
+    parser.add_argument("--patches", type=int, help="of each training subject; all if not given")
+    parser.add_argument("--draw", type=int, default=0, help="of these patches")
     parser.add_argument("--output", type=Path, required=True)
     args = parser.parse_args()
 
@@ -50,6 +52,7 @@ def main() -> None:
         scales=args.scales,
         lattice=Lattice(**args.lattice),
         conventions=conventions[0],
+        limit=(args.patches, args.draw) if args.patches else None,
     )
     write_json(args.output, manifest)
 

@@ -11,7 +11,7 @@ from harmonization.files import InputError, read_json, write_json
 from harmonization.images.coefficients import mean_by_order
 from harmonization.images.nifti import write_image
 from harmonization.learning.lattice import BORDER, Lattice, pad_source, pad_target
-from harmonization.learning.manifest import Fold, common_layout, counted_patches
+from harmonization.learning.manifest import Fold, common_layout, counted_patches, draw_patches
 from harmonization.learning.models import Specification, load_model
 from harmonization.learning.network import Task
 from harmonization.learning.patches import gather, patch_mse, read_part
@@ -206,6 +206,24 @@ def test_a_subject_without_a_patch_that_counts_is_named(fold):
             {"fine": 2, "coarse": 1},
             Lattice(),
         )
+
+
+def test_within_a_draw_fewer_patches_are_among_the_more():
+    patches = [[x, y, z] for x in range(4) for y in range(5) for z in range(6)]
+    drawn = {n: draw_patches(patches, n, draw=0, subject="a") for n in (8, 32, 120)}
+    assert [len(found) for found in drawn.values()] == [8, 32, 120]
+    assert all(found == sorted(found) for found in drawn.values())
+    few, more, all_of_them = ({tuple(patch) for patch in found} for found in drawn.values())
+    assert few < more < all_of_them == {tuple(patch) for patch in patches}
+    assert draw_patches(patches, 8, draw=1, subject="a") != drawn[8]
+    assert draw_patches(patches, 8, draw=0, subject="b") != drawn[8]
+
+
+def test_more_patches_than_a_subject_has_are_refused_with_its_name():
+    with pytest.raises(
+        InputError, match=r"subject a has 1 patches, and limited_data\.patches asks"
+    ):
+        draw_patches([[0, 0, 0]], 2, draw=0, subject="a")
 
 
 def test_sources_that_are_stored_in_different_ways_are_refused(fold):

@@ -10,7 +10,7 @@ from conftest import EMBEDDED, ROOT
 from document_configuration import documented
 from harmonization.files import InputError
 from harmonization.plan.configuration import check_run, merge, with_own_platforms
-from harmonization.plan.folds import parts_of_fold
+from harmonization.plan.folds import parts_of_fold, read_limits
 from harmonization.plan.methods import FAMILIES, choose_methods, method_files, read_methods
 
 NO_RUNS = {"config", "travelling_heads", "claims", "known_settings"}
@@ -65,6 +65,11 @@ def test_every_method_is_valid_and_says_where_it_comes_from(length):
         ({"methods": ["espn"]}, "no file config/methods/<family>/espn.yaml; did you mean 'espcn'?"),
         ({"cross_validation": {"folds": 5}}, "5 folds need as many subjects, not 4"),
         ({"cross_validation": {"validation_subjects": 3}}, "nobody of 4 subjects is left"),
+        (
+            {"limited_data": {"subjects": [1, 3], "patches": [8], "draws": 1}},
+            "limited_data.subjects: 3 are too many; 2 of 4 subjects are left to train on",
+        ),
+        ({"limited_data": {"subjects": [1], "patches": [8]}}, "limited_data"),
         ({"spherical_harmonics": {"shell": 3000}}, "3000 is not among dataset.shells [1200]"),
         (
             {"overrides": {"espcn": {"trainin": {}}}},
@@ -162,6 +167,20 @@ def test_folds_hold_every_subject_once_and_every_subject_is_tested():
         assert (len(parts["train"]), len(parts["validation"]), len(parts["test"])) == (2, 2, 1)
         tested += parts["test"]
     assert tested == subjects
+
+
+def test_within_a_draw_fewer_subjects_are_among_the_more():
+    study = {"subjects": [1, 2, 4], "patches": [8, None], "draws": 2}
+    limits = read_limits(study)
+    assert len(limits) == 3 * 2 * 2
+    people = list("abcdef")
+    chosen = {(limit.subjects, limit.draw): limit.choose(people) for limit in limits}
+    assert chosen[1, 0] == ["a"]
+    assert chosen[1, 1] == ["d"]
+    for draw in (0, 1):
+        assert set(chosen[1, draw]) < set(chosen[2, draw]) < set(chosen[4, draw])
+    assert all(len(found) == number for (number, _), found in chosen.items())
+    assert read_limits(None) == []
 
 
 # --- A run of one's own

@@ -11,6 +11,8 @@ from harmonization.plan.plan import SELECTIONS, ModelKey, Plan
 TINY = merge(EMBEDDED, yaml.safe_load((ROOT / "tests/tiny.yaml").read_text())) | {"overrides": {}}
 TARGETS = ["prisma_st", "connectom_sa"]
 
+LIMITED = {"subjects": [1, 2], "patches": [8, None], "draws": 2}
+
 
 def plan(config=TINY, **changes):
     return Plan(merge(config, changes), ROOT)
@@ -176,6 +178,23 @@ def test_a_fold_learns_from_all_subjects_but_the_test_subject():
     assert not [file for file in images if "sub-01" in file]
 
 
+def test_a_study_of_limited_data_tests_one_subject_and_draws_from_its_training_subjects():
+    full = run("phantom")
+    made = run("phantom", limited_data=LIMITED, methods=["espcn"])
+    assert made.tested() == full.parts(0)["test"]
+    assert len(made.folds) == 2 * 2 * 2
+    whole = full.parts(0)
+    for fold, of_table in made.limited_folds().items():
+        parts = made.parts(fold)
+        assert (parts["test"], parts["validation"]) == (whole["test"], whole["validation"])
+        assert set(parts["train"]) < set(whole["train"])
+        assert len(parts["train"]) == int(of_table["subjects"])
+    assert made.patches_to_draw(0) == {"patches": "8", "draw": "0"}
+    assert made.limited_folds()["3"] == {"subjects": "1", "patches": "all", "draw": "1"}
+    assert made.patches_to_draw(3) == {}
+    assert full.patches_to_draw(0) == {}
+
+
 def test_rescans_are_registered_for_test_subjects_only_and_only_if_scored():
     made = plan()
     assert [s for s in made.registered_scans() if s[2] == "rescan"] == [
@@ -312,6 +331,11 @@ def test_platforms_are_found_by_their_names_in_bids():
         ("open", {"methods": ["noise_free"]}, "'noise_free' is a scan that only a phantom has"),
         ("open", {"denoising": "all"}, "denoising: 'all' is not one of"),
         ("open", {"preprocessing": {"denoising": True}}, "unknown key 'denoising' at preproc"),
+        (
+            "phantom",
+            {"limited_data": LIMITED, "methods": ["espcn", "linear_rish"]},
+            "'linear_rish' learns from whole images, so limited_data cannot limit it",
+        ),
         (
             "phantom",
             {"targets": ["new"], "platforms": {"new": {"scale": 1}}},

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+import pandas as pd
 import pytest
 import yaml
 from conftest import OWN, ROOT, snakemake, write_study
@@ -103,6 +104,7 @@ TEST_SCAN = ONE_SCAN | {"plot_platforms": 1, "split_scoring": 1, **SCORES}
 for rule in ("split", "fit", *PREDICTIONS, "plot_learning_curves", *OF_MODELS):
     TEST_SCAN.pop(rule)
 
+LIMITED = {"subjects": [1], "patches": [9, None], "draws": 1}
 SETTINGS = {
     "nothing": ({}, {}),
     "dataset.root, the same files elsewhere": ({"dataset": {"root": "linked"}}, EVERYTHING),
@@ -156,6 +158,12 @@ SETTINGS = {
     "cross_validation.seeds": (
         {"cross_validation": {"seeds": 2}},
         ONE_NETWORK,
+    ),
+    "limited_data": (
+        {"limited_data": LIMITED},
+        {"split": 2, "split_scoring": 1, "fit": 6, "predict": 2, "predict_once": 4}
+        | {"evaluate": 6, "collect": 1, "tabulate_limited_data": 1, "plot_limited_data": 1}
+        | OF_MODELS,
     ),
     "methods": (
         {"methods": ["identity", "affine", "ridge", "espcn"]},
@@ -378,6 +386,22 @@ def test_a_change_of_the_preprocessing_starts_there(raw, tmp_path):
     assert not {"denoise_raw", "validate_scan_raw", "validate_dataset"} & set(jobs)
     config = configured(raw, tmp_path, {"spherical_harmonics": {"order": 2}})
     assert not {"denoise_raw", "write_scan", "validate_scan"} & set(planned_rules(raw, config))
+
+
+@pytest.mark.slow
+def test_a_study_of_limited_data_ends_with_its_own_table_alone(own, tmp_path):
+    shutil.copytree(own, tmp_path / "limited", symlinks=True)
+    shutil.rmtree(tmp_path / "limited/results/own/tables")
+    config = configured(own, tmp_path, {"limited_data": LIMITED})
+    result = snakemake(tmp_path / "limited", config=config)
+    assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
+    tables = tmp_path / "limited/results/own/tables"
+    named = {path.stem for path in tables.glob("*.csv")}
+    assert named == {"limited_data", "about", "methods", "runtime"}
+    ridge = pd.read_csv(tables / "limited_data.csv").set_index("method").loc["Ridge (IQT-GL)"]
+    assert list(ridge["patches"]) == ["9", "all"]
+    # Far more patches in place of nine make a better linear map.
+    assert ridge["patch_mse"].iloc[1] < 0.9 * ridge["patch_mse"].iloc[0]
 
 
 # --- The bytes of a fresh run

@@ -27,14 +27,15 @@ rule split:
         ),
         scales=as_json(PLAN.scales),
         lattice=as_json(config["patches"]),
+        limit=lambda w: as_options(PLAN.patches_to_draw(w.fold)),
         source=SOURCE,
         results=subpath(output[0], ancestor=2),
     message:
         "Write the manifest of fold {wildcards.fold}{wildcards.selection}"
     shell:
         "python -m split --results {params.results:q} --parts {params.parts:q}"
-        " --source {params.source} --reads {params.reads} {params.denoised} --scales {params.scales:q} --lattice {params.lattice:q}"
-        " --output {output:q} &> {log:q}"
+        " --source {params.source} --reads {params.reads} {params.denoised} {params.limit}"
+        " --scales {params.scales:q} --lattice {params.lattice:q} --output {output:q} &> {log:q}"
 
 
 # Before any fit: a subject without patches to score stops the run.

@@ -759,3 +759,74 @@ rule plot_glyphs:
         "python -m plot_glyphs --labels {params.labels:q} --slices {input:q}"
         " --reference {params.reference:q} --rivals {params.rivals:q} --title {params.title:q}"
         " --output {output:q} &> {log:q}"
+
+
+# --- A study of limited data
+
+
+rule tabulate_limited_data:
+    input:
+        P.metrics,
+    output:
+        csv=P.table.format(table="limited_data", format="csv"),
+        html=report(
+            P.table.format(table="limited_data", format="html"),
+            caption="../report/limited_data.rst",
+            category="Tables",
+        ),
+    log:
+        P.log(
+            "tabulate_limited_data", P.table.format(table="limited_data", format="csv")
+        ),
+    benchmark:
+        P.benchmark(
+            "tabulate_limited_data", P.table.format(table="limited_data", format="csv")
+        )
+    conda:
+        "../../envs/environment.yaml"
+    resources:
+        **needs(gigabytes=4, minutes=20),
+    params:
+        version=PLAN.version("tabulate_limited_data"),
+        # In the order of the methods; the first is what all are compared with.
+        methods=lambda w: json.dumps(PLAN.table_rows()),
+        targets=TARGETS,
+        folds=lambda w: json.dumps(PLAN.limited_folds()),
+    message:
+        "Make the table of limited data"
+    shell:
+        "python -m tabulate_limited_data --metrics {input:q} --methods {params.methods:q}"
+        " --targets {params.targets} --folds {params.folds:q}"
+        " --csv {output.csv:q} --html {output.html:q} &> {log:q}"
+
+
+rule plot_limited_data:
+    input:
+        P.metrics,
+    output:
+        pdf=P.figure.format(figure="limited_data", format="pdf"),
+        png=report(
+            P.figure.format(figure="limited_data", format="png"),
+            caption="../report/limited_data.rst",
+            category="Figures",
+        ),
+    log:
+        P.log("plot_limited_data", P.figure.format(figure="limited_data", format="png")),
+    benchmark:
+        P.benchmark(
+            "plot_limited_data", P.figure.format(figure="limited_data", format="png")
+        )
+    conda:
+        "../../envs/environment.yaml"
+    resources:
+        **needs(gigabytes=4, minutes=20),
+    params:
+        version=PLAN.version("plot_limited_data"),
+        methods=lambda w: json.dumps(PLAN.table_rows()),
+        targets=TARGETS,
+        folds=lambda w: json.dumps(PLAN.limited_folds()),
+    message:
+        "Draw the errors over the amount of training data"
+    shell:
+        "python -m plot_limited_data --metrics {input:q} --methods {params.methods:q}"
+        " --targets {params.targets} --folds {params.folds:q} --output {output:q} &> {log:q}"

@@ -10,6 +10,7 @@ from harmonization.files import InputError, read_json, sha256
 from harmonization.images.grids import layout, layouts_differ
 from harmonization.images.nifti import read_image, read_mask
 from harmonization.learning.lattice import Lattice
+from harmonization.seeds import generator_of
 
 
 class Fold:
@@ -90,6 +91,7 @@ def make_manifest(
     lattice: Lattice,
     conventions: dict[str, Any],
     denoised: bool = False,
+    limit: tuple[int, int] | None = None,
 ) -> dict[str, Any]:
     """Describe a fold.
 
@@ -110,6 +112,9 @@ def make_manifest(
         How the spherical harmonics were made.
     denoised : bool
         Whether the sources were denoised after all other preprocessing.
+    limit : tuple of int, optional
+        Number of patches of each training subject, and of their draw, see `draw_patches`; all
+        patches if there is none.
 
     Returns
     -------
@@ -121,7 +126,7 @@ def make_manifest(
     Raises
     ------
     InputError
-        If sources are stored in different ways.
+        If sources are stored in different ways, or a training subject has too few patches.
     """
     files = {
         subject: {
@@ -133,6 +138,14 @@ def make_manifest(
         }
         for subject in parts["train"] + parts["validation"]
     }
+    patches = {
+        subject: counted_patches(
+            {target: images[subject][target]["mask"] for target in scales}, scales, lattice
+        )
+        for subject in files
+    }
+    if limit:
+        patches |= {s: draw_patches(patches[s], *limit, s) for s in parts["train"]}
     return {
         **parts,
         "source": source,
@@ -144,12 +157,7 @@ def make_manifest(
             platform: normalisation([images[s][platform] for s in parts["train"]])
             for platform in [source, *scales]
         },
-        "patches": {
-            subject: counted_patches(
-                {target: images[subject][target]["mask"] for target in scales}, scales, lattice
-            )
-            for subject in files
-        },
+        "patches": patches,
         "files": files,
     }
 
@@ -185,6 +193,23 @@ def counted_patches(
             "and registration"
         )
     return counted.tolist()
+
+
+def draw_patches(patches: list[list[int]], number: int, draw: int, subject: str) -> list[list[int]]:
+    """Some of a subject's patches at random; within a draw, fewer are always among the more.
+
+    Raises
+    ------
+    InputError
+        If the subject has less.
+    """
+    if number > len(patches):
+        raise InputError(
+            f"subject {subject} has {len(patches)} patches, and limited_data.patches asks for "
+            f"{number}; ask for less, or for all (null)"
+        )
+    order = generator_of("limited data", subject, draw).permutation(len(patches))
+    return [patches[place] for place in sorted(order[:number])]
 
 
 def normalisation(images: list[dict[str, Path]]) -> dict[str, list[float]]:

@@ -165,6 +165,13 @@ def check_run(config: Settings, root: Path) -> Settings:
             f"configuration: cross_validation.validation_subjects: nobody of {subjects} subjects "
             "is left to train on"
         )
+    left = subjects - plan["validation_subjects"] - 1
+    limited = config["limited_data"] or {"subjects": [0]}
+    if (most := max(limited["subjects"])) > left:
+        raise InputError(
+            f"configuration: limited_data.subjects: {most} are too many; {left} of {subjects} "
+            "subjects are left to train on"
+        )
     _check_source(config)
     return config
 

@@ -1,4 +1,7 @@
-"""Which subject plays which part in a fold."""
+"""Which subject plays which part in a fold, and what a fold with little data learns from."""
+
+from dataclasses import dataclass
+from typing import Any
 
 
 def parts_of_fold(subjects: list[str], fold: int, validation_subjects: int) -> dict[str, list[str]]:
@@ -13,3 +16,43 @@ def parts_of_fold(subjects: list[str], fold: int, validation_subjects: int) -> d
         "validation": turned[1 : 1 + validation_subjects],
         "train": turned[1 + validation_subjects :],
     }
+
+
+@dataclass(frozen=True)
+class Limit:
+    """What one fold of a study of limited data learns from.
+
+    Parameters
+    ----------
+    subjects : int
+        Number of training subjects.
+    patches : int or None
+        Number of patches of each of them; None means all.
+    draw : int
+        Which of the draws of subjects and patches.
+    draws : int
+        Their number.
+    """
+
+    subjects: int
+    patches: int | None
+    draw: int
+    draws: int
+
+    def choose(self, train: list[str]) -> list[str]:
+        """Subjects to learn from; within a draw, fewer subjects are among the more."""
+        first = self.draw * len(train) // self.draws
+        return (train[first:] + train[:first])[: self.subjects]
+
+
+def read_limits(study: dict[str, Any] | None) -> list[Limit]:
+    """All folds of a study of limited data; none if the run is no such study."""
+    if study is None:
+        return []
+    draws = study["draws"]
+    return [
+        Limit(subjects, patches, draw, draws)
+        for subjects in study["subjects"]
+        for patches in study["patches"]
+        for draw in range(draws)
+    ]

@@ -12,7 +12,7 @@ from harmonization.files import InputError, sha256
 from harmonization.plan.baselines import baseline_version, find_baselines
 from harmonization.plan.claims import read_claims, read_settings
 from harmonization.plan.configuration import Settings, check_run
-from harmonization.plan.folds import parts_of_fold
+from harmonization.plan.folds import parts_of_fold, read_limits
 from harmonization.plan.methods import (
     FAMILIES,
     choose_methods,
@@ -114,7 +114,10 @@ class Plan:
         self.targets: list[str] = self.config["targets"]
         self.used_platforms = [self.source, *self.targets]
         self.scales = {t: self.platforms[t]["scale"] for t in self.targets}
-        self.folds = range(self.config["cross_validation"]["folds"])
+        self.limits = read_limits(self.config["limited_data"])
+        folds = len(self.limits) or self.config["cross_validation"]["folds"]
+        self.folds = range(folds)
+        self._check_limits()
         self.subjects = self._choose_subjects()
         self._found = {
             (subject, platform): self._find(subject, platform)
@@ -122,6 +125,16 @@ class Plan:
             for platform in self.used_platforms
             if not self.data_source.simulated
         }
+
+    def _check_limits(self) -> None:
+        """Refuse methods that would learn from more than the patches that a study allows them."""
+        for name, method in self.methods.items():
+            of_images = method.rules or (method.is_fitted and method.wing == "classical")
+            if self.limits and of_images:
+                raise InputError(
+                    f"configuration: methods: '{name}' learns from whole images, so limited_data "
+                    "cannot limit it; remove it"
+                )
 
     def _choose_subjects(self) -> list[str]:
         wanted = self.config["dataset"]["subjects"]
@@ -397,14 +410,36 @@ class Plan:
     def parts(self, fold: int | str, selects_on: str = "validation") -> dict[str, list[str]]:
         """Subjects of each part of a fold; what selects on the test subject validates on it."""
         validation_subjects = self.config["cross_validation"]["validation_subjects"]
-        parts = parts_of_fold(self.subjects, int(fold), validation_subjects)
+        if self.limits:
+            parts = parts_of_fold(self.subjects, 0, validation_subjects)
+            parts["train"] = self.limits[int(fold)].choose(parts["train"])
+        else:
+            parts = parts_of_fold(self.subjects, int(fold), validation_subjects)
         if selects_on == "test":
             return {**parts, "validation": parts["test"], "test": []}
         return parts
 
     def tested(self) -> list[str]:
         """Test subjects of all folds."""
-        return [person for fold in self.folds for person in self.parts(fold)["test"]]
+        return list(dict.fromkeys(s for fold in self.folds for s in self.parts(fold)["test"]))
+
+    def limited_folds(self) -> dict[str, dict[str, str]]:
+        """What each fold of a study of limited data learns from, for its table."""
+        return {
+            str(fold): {
+                "subjects": str(limit.subjects),
+                "patches": str(limit.patches or "all"),
+                "draw": str(limit.draw),
+            }
+            for fold, limit in enumerate(self.limits)
+        }
+
+    def patches_to_draw(self, fold: int | str) -> dict[str, str]:
+        """Options that limit the patches that a fold learns from; none if it has them all."""
+        limit = self.limits[int(fold)] if self.limits else None
+        if limit is None or limit.patches is None:
+            return {}
+        return {"patches": str(limit.patches), "draw": str(limit.draw)}
 
     def training_images(
         self, fold: int | str, selects_on: str = "validation", reads: str = "scan"
