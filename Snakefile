@@ -76,7 +76,8 @@ rule all:
         expand_models(P.weights, MODELS, PLAN.test_subjects()),
         PLAN.baseline_files(),
         P.metrics,
-        expand(P.table, table=["about", "methods", "runtime"], format=["csv", "html"]),
+        expand(P.table, table="about", format=["csv", "html"]),
+        expand(P.table, table=["methods", "runtime"], format=["csv", "tex", "html"]),
         P.references,
         LIMITED_DATA if PLAN.limits else COMPARISON,
 

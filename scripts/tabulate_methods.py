@@ -6,7 +6,13 @@ from pathlib import Path
 
 from harmonization.files import run_command, write_text
 from harmonization.report.methods import method_table, read_cards
-from harmonization.report.tables import plain
+from harmonization.report.tables import as_text, latex, plain
+
+CAPTION = "Size and training of the models, by method and target."
+FORMATS = dict.fromkeys(("method", "family", "role", "selects_on", "target"), "{}")
+FORMATS |= dict.fromkeys(("models", "parameters", "path_parameters"), "{:,.0f}")
+FORMATS |= {"multiply_adds": "{:.2e}", "steps": "{:,.0f}", "best_step": "{:,.0f}"}
+FORMATS |= {"validation_mse": "{:.4f}", "dead_units": "{:.1%}", "smallest_branch": "{:.1%}"}
 
 
 def main() -> None:
@@ -15,19 +21,17 @@ def main() -> None:
     parser.add_argument("--models", type=json.loads, required=True, help="seeds by method, target")
     parser.add_argument("--folds", type=json.loads, required=True, help="test subjects by fold")
     parser.add_argument("--methods", type=json.loads, required=True, help="see make_table")
-    for output in ("csv", "html"):
+    for output in ("csv", "tex", "html"):
         parser.add_argument(f"--{output}", type=Path, required=True)
     args = parser.parse_args()
 
     table = method_table(read_cards(args.folders, args.models, args.folds), args.methods)
     write_text(args.csv, table.to_csv(index=False, lineterminator="\n", float_format="%.9g"))
-    caption = "Size and training of the models, by method and target."
-    shown = table.rename(columns=lambda name: name.replace("_", " "))
-    style = plain(shown, caption).format(na_rep="", precision=4, thousands=",")
-    style = style.format("{:.2e}", subset=["multiply adds"])
-    style = style.format("{:.1%}", subset=["dead units", "smallest branch"], na_rep="")
-    style = style.format("{:.0f}", subset=["best step"], na_rep="")
-    write_text(args.html, style.to_html(doctype_html=True))
+    shown = as_text(table, FORMATS)
+    write_text(args.html, plain(shown, CAPTION).to_html(doctype_html=True))
+    # What fits a page of print.
+    printed = shown.drop(columns=["family", "role", "selects on", "models", "path parameters"])
+    write_text(args.tex, latex(plain(printed, CAPTION)))
 
 
 if __name__ == "__main__":

@@ -9,7 +9,11 @@ import pandas as pd
 from harmonization.files import run_command, write_text
 from harmonization.plan.paths import expand_models
 from harmonization.report.methods import runtime_table
-from harmonization.report.tables import plain
+from harmonization.report.tables import as_text, latex, plain
+
+CAPTION = "Fits of the models: mean seconds and peak memory (MiB), by method and target."
+FORMATS = dict.fromkeys(("method", "family", "target"), "{}")
+FORMATS |= {"models": "{:,.0f}", "seconds": "{:,.1f}", "peak_memory": "{:,.0f}"}
 
 
 def main() -> None:
@@ -18,7 +22,7 @@ def main() -> None:
     parser.add_argument("--models", type=json.loads, required=True, help="seeds by method, target")
     parser.add_argument("--folds", type=json.loads, required=True, help="test subjects by fold")
     parser.add_argument("--methods", type=json.loads, required=True, help="see make_table")
-    for output in ("csv", "html"):
+    for output in ("csv", "tex", "html"):
         parser.add_argument(f"--{output}", type=Path, required=True)
     args = parser.parse_args()
 
@@ -34,10 +38,9 @@ def main() -> None:
     ]
     table = runtime_table(pd.concat(rows), args.methods)
     write_text(args.csv, table.to_csv(index=False, lineterminator="\n", float_format="%.4g"))
-    caption = "Fits of the models: mean seconds and peak memory (MiB), by method and target."
-    shown = table.rename(columns=lambda name: name.replace("_", " "))
-    style = plain(shown, caption).format("{:.1f}", subset=["seconds"])
-    write_text(args.html, style.format("{:.0f}", subset=["peak memory"]).to_html(doctype_html=True))
+    style = plain(as_text(table, FORMATS), CAPTION)
+    write_text(args.html, style.to_html(doctype_html=True))
+    write_text(args.tex, latex(style))
 
 
 def read_benchmark(file: str) -> pd.DataFrame:

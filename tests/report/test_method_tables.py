@@ -48,6 +48,7 @@ def options(folder):
         "folds": json.dumps(FOLDS),
         "methods": json.dumps(METHODS),
         "csv": folder / "table.csv",
+        "tex": folder / "table.tex",
         "html": folder / "table.html",
     }
 
@@ -66,6 +67,9 @@ def test_models_are_summed_up_by_method_and_target(command, folders):
     assert "25.0%" in shown
     assert "7.00e+06" in shown
     assert "component" not in shown
+    printed = (folders / "table.tex").read_text()
+    assert r"25.0\%" in printed
+    assert "path parameters" not in printed
 
 
 def test_seconds_and_memory_are_those_of_the_fits(command, folders):

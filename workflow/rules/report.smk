@@ -304,6 +304,7 @@ rule tabulate_methods:
         expand_models(P.card, MODELS, PLAN.test_subjects()),
     output:
         csv=P.table.format(table="methods", format="csv"),
+        tex=P.table.format(table="methods", format="tex"),
         html=report(
             P.table.format(table="methods", format="html"),
             caption="../report/methods.rst",
@@ -328,7 +329,7 @@ rule tabulate_methods:
     shell:
         "python -m tabulate_methods --folders {params.folders:q} --models {params.models:q}"
         " --folds {params.folds:q} --methods {params.methods:q}"
-        " --csv {output.csv:q} --html {output.html:q} &> {log:q}"
+        " --csv {output.csv:q} --tex {output.tex:q} --html {output.html:q} &> {log:q}"
 
 
 # Apart from the table of methods, as seconds and memory differ from run to run.
@@ -337,6 +338,7 @@ rule tabulate_runtime:
         expand_models(P.card, MODELS, PLAN.test_subjects()),
     output:
         csv=P.table.format(table="runtime", format="csv"),
+        tex=P.table.format(table="runtime", format="tex"),
         html=report(
             P.table.format(table="runtime", format="html"),
             caption="../report/runtime.rst",
@@ -361,7 +363,7 @@ rule tabulate_runtime:
     shell:
         "python -m tabulate_runtime --benchmarks {params.benchmarks:q} --models {params.models:q}"
         " --folds {params.folds:q} --methods {params.methods:q}"
-        " --csv {output.csv:q} --html {output.html:q} &> {log:q}"
+        " --csv {output.csv:q} --tex {output.tex:q} --html {output.html:q} &> {log:q}"
 
 
 rule tabulate_registrations:

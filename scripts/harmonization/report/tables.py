@@ -7,7 +7,10 @@ from pandas.io.formats.style import Styler
 from harmonization.report.scores import COMPARED
 
 FEATURE_ERRORS = r"(truth_)?(angular_error|gfa_mae|fa_mae|md_mae|rish_error_l\d+)"
-LINE = 40  # letters; longer texts are broken into lines in LaTeX
+LINE = 24  # letters; columns of longer texts are broken into lines in LaTeX
+PAGE = 170  # mm, the width of a table in LaTeX, on A4
+LETTER = 1.5  # mm, the mean width of a letter in LaTeX's \\footnotesize
+GAP = 2.2  # mm between columns, see `latex`
 RATIO_KEYS = ["target", "region", "metric", "method"]
 LEAST_SUBJECTS = 3  # of which a standard deviation is taken
 
@@ -232,14 +235,43 @@ def styled(table: pd.DataFrame, targets: list[str], caption: str) -> Styler:
 
 
 def latex(style: Styler) -> str:
-    """A styled table of text as LaTeX, for the package booktabs; changes the style."""
+    """A styled table of text as LaTeX, for the packages array and booktabs; changes the style.
+
+    It is set in small print, and long texts are broken, such that it fits the width of A4.
+    """
     special = {c: f"\\{c}" for c in "%&_#$"} | {"^": "\\^{}"}
     style.caption = "".join(special.get(c, c) for c in style.caption)
     style.table_styles = []  # those of a web page, which LaTeX would take for commands
-    widest = style.data.map(len).max() if len(style.data) else {}
-    columns = "".join("p{4cm}" if widest.get(name, 0) > LINE else "l" for name in style.columns)
     escaped = style.format(escape="latex").format_index(escape="latex", axis=1)
-    return escaped.to_latex(hrules=True, convert_css=True, column_format=columns)
+    columns = _column_format(style.data)
+    table = escaped.to_latex(hrules=True, convert_css=True, column_format=columns)
+    small = "\\begin{table}\n\\footnotesize\\setlength{\\tabcolsep}{1.1mm}\n"
+    return table.replace("\\begin{table}\n", small, 1)
+
+
+def _column_format(table: pd.DataFrame) -> str:
+    """Columns of short texts as wide as they need; those of long ones share what is left."""
+    letters = {name: max([len(name), *table[name].map(len)]) for name in table}
+    narrow = [count for count in letters.values() if count <= LINE]
+    left = PAGE - len(letters) * GAP - LETTER * sum(narrow)
+    share = max(left / max(len(letters) - len(narrow), 1), LETTER * LINE / 2)
+    wide = f">{{\\raggedright\\arraybackslash}}p{{{share:.0f}mm}}"
+    return "".join("l" if count <= LINE else wide for count in letters.values())
+
+
+def as_text(table: pd.DataFrame, formats: dict[str, str]) -> pd.DataFrame:
+    """Columns of a table for reading: formatted, without underscores; a missing value is empty.
+
+    Parameters
+    ----------
+    table : DataFrame
+    formats : dict
+        Of the columns to show, in order; texts have ``{}``.
+    """
+    shown = table.reindex(columns=list(formats))  # an empty table may lack some
+    for name, how in formats.items():
+        shown[name] = ["" if pd.isna(value) else how.format(value) for value in shown[name]]
+    return shown.rename(columns=lambda name: name.replace("_", " "))
 
 
 def plain(table: pd.DataFrame, caption: str) -> Styler:
