@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 # One thread, as in the jobs of a run, for the same bits; two make denoising ten times slower.
 os.environ["OMP_NUM_THREADS"] = "1"
@@ -92,7 +93,7 @@ def harmonize(args: argparse.Namespace, folder: Path) -> None:
         uncut(model.apply(image, mask, card, args.target), *place),
         uncut(split_mask(mask, r), *place),
         split_grid(valid.mask.shape, affine, r)[1],
-        settings,
+        predicted_conventions(card, args.target),
         args.target,
         provenance(args, card),
     )
@@ -100,7 +101,8 @@ def harmonize(args: argparse.Namespace, folder: Path) -> None:
     stem = write_harmonized(folder, args.dwi, harmonized)
     if settings["representation"] == "signal":
         mean_b0 = interpolate(dwi[..., b0].mean(axis=-1, keepdims=True), r)[..., 0]
-        bvals = np.concatenate([[0.0], valid.bvals[shell]])
+        # What is predicted is the target's shell, which may be another one.
+        bvals = np.append(0.0, np.full(shell.sum(), harmonized.settings["shell"], dtype=float))
         directions = np.concatenate([np.zeros((1, 3)), valid.directions[shell]])
         series = harmonized.series(mean_b0, directions[1:])
         write_series(stem, series, bvals, directions, harmonized, args.convention)
@@ -123,6 +125,13 @@ def read_model(folder: Path, target: str) -> tuple[Model, Card]:
     if target not in (predicted := card.normalisation["outputs"]):
         raise InputError(f"{folder}: predicts {', '.join(sorted(predicted))}, not {target}")
     return model, card
+
+
+def predicted_conventions(card: Card, target: str) -> dict[str, Any]:
+    """How the spherical harmonics are to be read that a model predicts."""
+    conventions = dict(card.spherical_harmonics)
+    shells = conventions.pop("target_shells")
+    return {**conventions, "shell": shells[target]}
 
 
 def checked(scan: FoundScan, convention: str, card: Card) -> ValidScan:

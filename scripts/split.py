@@ -43,6 +43,7 @@ def main() -> None:
         raise InputError(
             f"{paths.results}/sh: images were made with different settings; delete the folder"
         )
+    shells = {platform: c["shell"] for platform, c in zip(platforms, conventions, strict=False)}
     manifest = make_manifest(
         folder=args.output.parent,
         parts=args.parts,
@@ -51,7 +52,7 @@ def main() -> None:
         denoised=args.denoised,
         scales=args.scales,
         lattice=Lattice(**args.lattice),
-        conventions=conventions[0],
+        conventions=conventions[0] | {"target_shells": {p: shells[p] for p in args.scales}},
         limit=(args.patches, args.draw) if args.patches else None,
     )
     write_json(args.output, manifest)

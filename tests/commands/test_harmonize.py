@@ -26,6 +26,7 @@ FOD = {
     "normalise_by_b0": True,
     "response": {"eigenvalues": [1.7e-3, 0.3e-3, 0.3e-3], "s0": 1.0},
     "regularisation": 0.006,
+    "target_shells": {"new_st": 1200},
 }
 SIGNAL = {**FOD, "representation": "signal", "regularisation": 0.0}
 CHANNELS = 6
@@ -190,6 +191,15 @@ def test_identity_gives_the_signal_of_the_scan_again(command, scan, model, divid
     np.testing.assert_allclose(series, data[..., 1:], rtol=1e-4, atol=1e-3)
 
 
+def test_what_is_predicted_of_another_shell_has_its_b_value(command, scan, model):
+    folder = model("identity", harmonics={**SIGNAL, "target_shells": {TARGET: 3000}})
+    assert command("harmonize", scan | {"model": folder}) == (0, "")
+    stem = scan["out"] / f"sub-01/ses-ge/dwi/{NAME}"
+    assert set(np.loadtxt(f"{stem}_desc-newst_dwi.bval")) == {0, 3000}
+    said = read_json(f"{stem}_model-sh_param-signal_desc-newst_dwimap.json")
+    assert said["Model"]["Parameters"]["shell"] == 3000
+
+
 def test_a_negative_prediction_is_no_negative_magnitude(command, scan, model):
     units = {"mean": [-9.0] * CHANNELS, "std": [1.0] * CHANNELS}
     given = {"mean": [0.0] * CHANNELS, "std": [1.0] * CHANNELS}
@@ -220,7 +230,8 @@ def test_the_result_is_a_bids_derivative_that_says_where_it_comes_from(command, 
     assert not list(scan["out"].parent.glob(".partial*"))
     stem = scan["out"] / f"sub-01/ses-ge/dwi/{NAME}_model-sh"
     sidecar = read_json(f"{stem}_param-signal_desc-newst_dwimap.json")
-    assert sidecar["Model"]["Parameters"] == SIGNAL
+    conventions = {key: value for key, value in SIGNAL.items() if key != "target_shells"}
+    assert sidecar["Model"]["Parameters"] == conventions
     assert sidecar["OrientationEncoding"]["SphericalHarmonicDegree"] == 2
     provenance = sidecar["Harmonization"]
     assert (provenance["Method"], provenance["Source"]) == ("identity", "s")

@@ -117,7 +117,10 @@ def test_a_scan_of_qsiprep_read_as_fsls_is_refused_with_the_setting_that_mends_i
     _, problems = validate_scan(write_as_qsiprep(head, tmp_path, False), "fsl")
     assert len(problems) == 1
     assert problems[0].startswith(f"{tmp_path}/scan.bvec: fibres continue better with x reversed")
-    assert "set dataset.bvec_convention to image if the tables mean other axes" in problems[0]
+    assert (
+        "if the tables mean other axes, read them as image (dataset.bvec_convention, or"
+        in problems[0]
+    )
 
 
 def test_a_world_table_says_nothing_where_both_conventions_agree(tmp_path):

@@ -461,8 +461,9 @@ def _direction_problems(
     change = name_of(reading)
     other = next(name for name in CONVENTIONS if name != convention)
     causes = {
-        "x reversed": f"set dataset.bvec_convention to {other} if the tables mean other axes; else "
-        "left and right are exchanged in the table or the image: correct it"
+        "x reversed": f"if the tables mean other axes, read them as {other} "
+        "(dataset.bvec_convention, or --convention of scripts/harmonize.py); else left and right "
+        "are exchanged in the table or the image: correct it"
     }
     yield (
         f"{scan.bvec}: fibres continue better with {change}; "

@@ -109,7 +109,7 @@ def make_manifest(
         r of each target platform.
     lattice : Lattice
     conventions : dict
-        How the spherical harmonics were made.
+        How the source's spherical harmonics were made, and the shell of each target.
     denoised : bool
         Whether the sources were denoised after all other preprocessing.
     limit : tuple of int, optional

@@ -94,7 +94,7 @@ class Card:
     lattice : dict
         Lattice of the patches.
     spherical_harmonics : dict
-        How the images were made.
+        How the source's images were made; ``target_shells`` in which the targets' differ (s/mm²).
     normalisation : dict
         ``input``: mean and standard deviation of the source's coefficients; ``outputs``: by target.
     manifest_sha256 : str
