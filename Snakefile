@@ -46,7 +46,8 @@ COMPARISON = [
     *expand(
         P.figure,
         figure=[
-            *("improvements", "regions", "cost", "platforms", "architecture"),
+            *("improvements", "regions", "cost"),
+            *("platforms", "patches", "architecture"),
             *(f"registration_{subject}" for subject in PLAN.subjects),
             *(["learning_curves"] if TRAINED else []),
             *(["branches"] if BRANCHED else []),

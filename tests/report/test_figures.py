@@ -8,6 +8,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
@@ -17,6 +18,7 @@ from harmonization.report.branches import contribution_rows, dead_rows, draw_bra
 from harmonization.report.cost import costs, draw_costs, front, place_labels
 from harmonization.report.improvements import axis_range, draw_improvements, paired_changes
 from harmonization.report.learning_curves import draw_learning_curves, linear_errors
+from harmonization.report.patches import choose_patch, draw_patches
 from harmonization.report.regions import draw_regions, relative_errors
 from harmonization.report.style import DPI, FAMILIES, save_pages
 
@@ -518,3 +520,27 @@ def test_figures_of_models_are_written(command, tmp_path):
     figures_of(command, "plot_branches", options, tmp_path)
     linear = json.dumps({"ridge": {"a": [0]}})
     figures_of(command, "plot_learning_curves", {**options, "linear": linear}, tmp_path)
+
+
+# --- Patches
+
+
+def test_the_patch_that_is_shown_lies_amid_the_slice_with_the_most():
+    full = [[x, y, 1] for x in range(3) for y in range(5)]
+    assert choose_patch(np.array([[0, 0, 0], *full, [2, 4, 2]])).tolist() == [1, 2, 1]
+
+
+def test_patches_are_framed_where_they_lie_on_every_grid(gained_fold, r):
+    figure = draw_patches(gained_fold, "a", ["t"])
+    source, target = figure.axes[2:]  # below: the one patch
+    frames = {
+        axis: [(p.get_xy(), p.get_width()) for p in axis.patches if isinstance(p, Rectangle)]
+        for axis in (source, target)
+    }
+    ((x, y), edge), ((left, bottom), window) = frames[source]
+    assert (edge, window) == (7, 11)
+    assert (left, bottom) == (x - 2, y - 2)
+    # Both begin at the same place of the world: half a voxel before the centre of the first.
+    assert frames[target] == [((r * (x + 0.5) - 0.5, r * (y + 0.5) - 0.5), 7 * r)]
+    assert target.get_xlabel() == " × ".join([str(7 * r)] * 3) + " voxels predicted"
+    assert figure.axes[0].get_ylabel() == "l=0, 4 of 8 patches"

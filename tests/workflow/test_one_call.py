@@ -81,7 +81,7 @@ SCORES = {"evaluate": 3, "collect": 1} | SLICES | OF_METRICS
 OF_MODELS = {"tabulate_methods": 1, "tabulate_runtime": 1}
 PREDICTIONS = {"predict": 1, "predict_once": 2}
 MODELS = {"fit": 3, "plot_learning_curves": 1} | PREDICTIONS | OF_MODELS | SCORES
-SPLITS = {"split": 1, "split_scoring": 1} | MODELS
+SPLITS = {"split": 1, "plot_patches": 1, "split_scoring": 1} | MODELS
 TARGETS = {"fit_sh": 3, "plot_platforms": 1} | SPLITS
 IMAGES = TARGETS | {"fit_sh": 6}
 REGISTRATIONS = {"register": 3, "plot_registration": 3, "tabulate_registrations": 1}
@@ -98,10 +98,11 @@ FULL = yaml.safe_load((ROOT / "config/methods/single_task/espcn.yaml").read_text
 
 # The scan of the validation subject on the target, from its files to every model.
 ONE_SCAN = {"validate_scan": 1, "validate_dataset": 1, "register": 1, "plot_registration": 1}
-ONE_SCAN |= {"tabulate_registrations": 1, "fit_sh": 1, "split": 1} | MODELS
+ONE_SCAN |= {"tabulate_registrations": 1, "fit_sh": 1, "split": 1, "plot_patches": 1}
+ONE_SCAN |= MODELS
 # That of the test subject, from which no model learns.
 TEST_SCAN = ONE_SCAN | {"plot_platforms": 1, "split_scoring": 1, **SCORES}
-for rule in ("split", "fit", *PREDICTIONS, "plot_learning_curves", *OF_MODELS):
+for rule in ("split", "plot_patches", "fit", *PREDICTIONS, "plot_learning_curves", *OF_MODELS):
     TEST_SCAN.pop(rule)
 
 LIMITED = {"subjects": [1], "patches": [9, None], "draws": 1}
@@ -110,7 +111,7 @@ SETTINGS = {
     "dataset.root, the same files elsewhere": ({"dataset": {"root": "linked"}}, EVERYTHING),
     "dataset.subjects, validation and training exchanged": (
         {"dataset": {"subjects": ["01", "03", "02"]}},
-        DATASET | {"split": 1, "tabulate_registrations": 1} | MODELS,
+        DATASET | {"split": 1, "plot_patches": 1, "tabulate_registrations": 1} | MODELS,
     ),
     "dataset.bvec_convention": ({"dataset": {"bvec_convention": "image"}}, EVERYTHING),
     "denoising of the source": (
@@ -153,7 +154,7 @@ SETTINGS = {
     "patches.core": ({"patches": {"core": 5}}, SPLITS | NETWORKS),
     "cross_validation.folds": (
         {"cross_validation": {"folds": 2}},
-        {rule: n for rule, n in SPLITS.items() if rule not in SLICES},
+        {rule: n for rule, n in SPLITS.items() if rule not in {"plot_patches", *SLICES}},
     ),
     "cross_validation.seeds": (
         {"cross_validation": {"seeds": 2}},

@@ -488,6 +488,41 @@ rule plot_platforms:
         " --bval {input.bval:q} --sh {input.sh:q} --subject {params.subject} --output {output:q} &> {log:q}"
 
 
+rule plot_patches:
+    input:
+        manifest=P.manifest.format(fold=SHOWN_FOLD, selection=""),
+        images=expand(
+            [P.sh, P.sh_mask],
+            scan="scan",
+            subject=PLAN.parts(SHOWN_FOLD)["train"][0],
+            platform=PLAN.used_platforms,
+        ),
+    output:
+        pdf=P.figure.format(figure="patches", format="pdf"),
+        png=report(
+            P.figure.format(figure="patches", format="png"),
+            caption="../report/patches.rst",
+            category="Figures",
+        ),
+    log:
+        P.log("plot_patches", P.figure.format(figure="patches", format="png")),
+    benchmark:
+        P.benchmark("plot_patches", P.figure.format(figure="patches", format="png"))
+    conda:
+        "../../envs/environment.yaml"
+    resources:
+        **needs(gigabytes=4, minutes=20),
+    params:
+        version=PLAN.version("plot_patches"),
+        targets=TARGETS,
+        subject=PLAN.parts(SHOWN_FOLD)["train"][0],
+    message:
+        "Draw the patches of {params.subject}"
+    shell:
+        "python -m plot_patches --manifest {input.manifest:q} --subject {params.subject}"
+        " --targets {params.targets} --output {output:q} &> {log:q}"
+
+
 rule plot_improvements:
     input:
         P.metrics,
