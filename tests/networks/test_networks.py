@@ -181,22 +181,25 @@ def test_a_cascade_starts_as_its_first_stage_and_sees_all_targets():
     assert not torch.equal(network.predict(x, "a"), before)
 
 
-def test_ridge_mlp_starts_as_ridge_and_learns_at_once():
+@pytest.mark.parametrize(("context", "reach"), [(0, 0), (3, 2)])
+def test_ridge_mlp_starts_as_ridge_and_learns_at_once(context, reach):
     ridge = LinearPatch(task(r=2, channels=4)).eval()
-    network = RidgeMlp(task(r=2, channels=4), {"r": copy.deepcopy(ridge)}, widths=[8])
+    components = {"r": copy.deepcopy(ridge)}
+    network = RidgeMlp(task(r=2, channels=4), components, widths=[8], context=context)
     network.initialise_from({"r": ridge})
     x = torch.randn(2, 4, 11, 11, 11)
     assert torch.equal(network(x)["t"], ridge(x)["t"])
     network(x)["t"].square().mean().backward()
     assert network.correction[-1].weight.grad.abs().max() > 0
-    # It sees the source's own voxel: a change there moves nothing but its r^3 voxels.
+    # It sees a voxel and its context: a change there moves nothing but their r^3 voxels.
     with torch.no_grad():
         network.correction[-1].weight.normal_()
         network.linear.linear.conv.weight.zero_()
         before = network(x)["t"]
         x[:, :, 5, 5, 5] += 1
         moved = (network(x)["t"] - before).abs().sum(dim=(0, 1)) > 0
-    assert moved.sum() == moved[6:8, 6:8, 6:8].sum() == 8
+    near = slice(2 * (3 - reach), 2 * (4 + reach))
+    assert moved.sum() == moved[near, near, near].sum() == (2 * (1 + 2 * reach)) ** 3
 
 
 E = Espcn(task("a", 1, 4))

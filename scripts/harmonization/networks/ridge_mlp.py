@@ -9,7 +9,7 @@ from harmonization.files import InputError
 from harmonization.learning.lattice import BORDER
 from harmonization.learning.layers import crop, pixel_shuffle, pixel_unshuffle
 from harmonization.learning.network import AuxiliaryLosses, Network, Predictions, Task
-from harmonization.settings import Count
+from harmonization.settings import Count, Natural
 
 
 class RidgeMlp(Network):
@@ -17,23 +17,39 @@ class RidgeMlp(Network):
 
     In each source voxel it sees the coefficients of the source and the r^3 predictions of its
     component, and adds to these. Its last layer starts at zero, so it starts as its component.
+    With `context`, it also sees features of the 5^3 neighbourhood, which two convolutions learn.
 
     Parameters
     ----------
     widths
         Channels of the hidden layers.
+    context
+        Number of features of the neighbourhood.
     """
 
     def __init__(
-        self, task: Task, components: dict[str, Network] | None = None, *, widths: list[Count]
+        self,
+        task: Task,
+        components: dict[str, Network] | None = None,
+        *,
+        widths: list[Count],
+        context: Natural = 0,
     ) -> None:
         super().__init__(task, components)
         if len(self.components) != 1:
             raise InputError("builds_on: takes one model, that of its own target")
         (self.linear,) = self.components.values()
         outputs = task.channels * task.r**3
+        self.context = None
+        if context:
+            self.context = nn.Sequential(
+                nn.Conv3d(task.channels, context, 3),
+                nn.GELU(),
+                nn.Conv3d(context, context, 3),
+                nn.GELU(),
+            )
         layers: list[nn.Module] = []
-        for before, after in pairwise([task.channels + outputs, *widths]):
+        for before, after in pairwise([task.channels + outputs + context, *widths]):
             layers += [nn.Conv3d(before, after, 1), nn.GELU()]
         last = nn.Conv3d(widths[-1], outputs, 1)
         nn.init.zeros_(last.weight)
@@ -42,5 +58,8 @@ class RidgeMlp(Network):
 
     def training_outputs(self, x: Tensor) -> tuple[Predictions, AuxiliaryLosses]:
         linear, r = self.linear(x)[self.task.target], self.task.r
-        known = torch.cat([crop(x, BORDER), pixel_unshuffle(linear, r)], dim=1)
-        return {self.task.target: linear + pixel_shuffle(self.correction(known), r)}, []
+        known = [crop(x, BORDER), pixel_unshuffle(linear, r)]
+        if self.context is not None:
+            known.append(self.context(x))
+        correction = self.correction(torch.cat(known, dim=1))
+        return {self.task.target: linear + pixel_shuffle(correction, r)}, []
