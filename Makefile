@@ -29,6 +29,7 @@ results: setup
 	@$(BIN)/snakemake --cores $(CORES)
 	@echo "Tables:  results/embedded/tables"
 	@echo "Figures: results/embedded/figures"
+	@echo "Page:    results/embedded/index.html"
 
 report: results
 	@$(BIN)/snakemake --report results/embedded/report.html

@@ -65,6 +65,12 @@ LIMITED_DATA = [
     *expand(P.table, table="limited_data", format=["csv", "html"]),
     *expand(P.figure, figure="limited_data", format=["pdf", "png"]),
 ]
+# What the page of the run shows, too.
+SHOWN = [
+    *(LIMITED_DATA if PLAN.limits else COMPARISON),
+    *expand(P.table, table="about", format=["csv", "html"]),
+    *expand(P.table, table=["methods", "runtime"], format=["csv", "tex", "html"]),
+]
 
 
 rule all:
@@ -77,10 +83,9 @@ rule all:
         expand_models(P.weights, MODELS, PLAN.test_subjects()),
         PLAN.baseline_files(),
         P.metrics,
-        expand(P.table, table="about", format=["csv", "html"]),
-        expand(P.table, table=["methods", "runtime"], format=["csv", "tex", "html"]),
         P.references,
-        LIMITED_DATA if PLAN.limits else COMPARISON,
+        SHOWN,
+        P.page,
 
 
 onstart:
@@ -97,7 +102,9 @@ onsuccess:
             "python -m record_provenance --results {P.results:q} --root {ROOT:q}"
             " --output {P.provenance:q}"
         )
-    print(f"Tables:  {P.results}/tables\nFigures: {P.results}/figures")
+    print(
+        f"Tables:  {P.results}/tables\nFigures: {P.results}/figures\nPage:    {P.page}"
+    )
 
 
 # The very last thing on the console, whatever Snakemake still has to say.

@@ -59,8 +59,16 @@ def keep_volumes(path, number):
     np.savetxt(f"{stem}.bvec", np.loadtxt(f"{stem}.bvec")[:, :number])
 
 
+# What the page of a run shows: beginnings of the names of the rules that make it.
+SHOWN = ("tabulate_", "plot_", "make_table", "judge_claims", "compare_methods", "describe_methods")
+SHOWN += ("write_config",)
+
+
 def planned_rules(folder, config, root=ROOT):
-    """Number of jobs of each rule that one call would run; without `all`."""
+    """Number of jobs of each rule that one call would run; without `all`.
+
+    The page is left out, too: it must be made again with anything that it shows, and only then.
+    """
     result = snakemake(folder, "--dry-run", "--workflow-profile", "none", config=config, root=root)
     said = result.stdout + result.stderr
     assert result.returncode == 0, said[-3000:]
@@ -68,6 +76,7 @@ def planned_rules(folder, config, root=ROOT):
     rows = table[1].splitlines() if table else []
     counts = {rule: int(count) for rule, count in map(str.split, rows)}
     counts.pop("all", None)
+    assert counts.pop("make_page", 0) == any(rule.startswith(SHOWN) for rule in counts)
     return counts
 
 

@@ -46,6 +46,7 @@ def test_it_ends_by_saying_where_tables_and_figures_are(run):
     said = run[1]
     assert "Tables:  results/tiny/tables" in said
     assert "Figures: results/tiny/figures" in said
+    assert "Page:    results/tiny/index.html" in said
 
 
 def test_progress_is_visible(run):
@@ -283,6 +284,7 @@ def test_a_deleted_model_and_what_depends_on_it_are_made_again(copied_run):
         "Draw the learning curves",
         "Draw what branches contribute",
         *(f"Draw the {what} on {t}" for what in ("errors", "glyphs") for t in TARGETS),
+        "Make the page of the run",
     }
 
 
@@ -446,6 +448,7 @@ def test_another_msp_re_runs_its_fits_and_what_follows(run, clone):
             *("Judge the claims", "Compare the methods"),
             *(*FIGURES, "Draw what branches contribute", "Draw the architectures"),
             *(f"Draw the {what} on {t}" for what in ("errors", "glyphs") for t in TARGETS),
+            "Make the page of the run",
         ]
     )
 

@@ -35,6 +35,7 @@ os.environ.update(
     PYTHONPATH=str(ROOT / "scripts"),
     PYTHONSAFEPATH="1",
     MPLBACKEND="Agg",  # a notebook's own would ask for a window
+    ITABLES_CONFIG="",  # a user's own would change the page
 )
 # Compiled code is kept where Snakemake keeps its own state, as scripts/ and the home may be read-only.
 os.environ.setdefault("NUMBA_CACHE_DIR", str(Path(".snakemake/numba").resolve()))

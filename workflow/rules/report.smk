@@ -1,5 +1,5 @@
-# Reads: metrics.csv, models/, sh/ and the slices in evaluation/. Writes: tables/ and figures/, and
-# config.yaml, the configuration that made all of this.
+# Reads: metrics.csv, models/, sh/ and the slices in evaluation/. Writes: tables/ and figures/,
+# config.yaml, the configuration that made all of this, and index.html, a page that shows all of it.
 
 # The figures of platforms and errors show the test subject of the first fold.
 SHOWN_FOLD = 0
@@ -85,7 +85,7 @@ rule compare_methods:
         ablations_tex=P.table.format(table="ablations", format="tex"),
         ablations_html=report(
             P.table.format(table="ablations", format="html"),
-            caption="../report/comparisons.rst",
+            caption="../report/ablations.rst",
             category="Tables",
         ),
     log:
@@ -867,3 +867,33 @@ rule plot_limited_data:
     shell:
         "python -m plot_limited_data --metrics {input:q} --methods {params.methods:q}"
         " --targets {params.targets} --folds {params.folds:q} --output {output:q} &> {log:q}"
+
+
+# --- All of it on one page
+
+
+rule make_page:
+    input:
+        config=P.config,
+        # As a function, as the Snakefile names what a run shows after it reads this file.
+        tables=lambda w: [path for path in SHOWN if path.endswith(".csv")],
+        figures=lambda w: [path for path in SHOWN if path.endswith(".png")],
+    output:
+        P.page,
+    log:
+        P.log("make_page", P.page),
+    benchmark:
+        P.benchmark("make_page", P.page)
+    conda:
+        "../../envs/environment.yaml"
+    resources:
+        **needs(gigabytes=4, minutes=20),
+    params:
+        version=PLAN.version("make_page"),
+        # The texts, and not their files, which lie elsewhere in another clone.
+        captions=lambda w: as_json(PLAN.captions()),
+    message:
+        "Make the page of the run"
+    shell:
+        "python -m make_page --config {input.config:q} --captions {params.captions:q}"
+        " --tables {input.tables:q} --figures {input.figures:q} --output {output:q} &> {log:q}"

@@ -105,6 +105,7 @@ class RunPaths:
 
         self.metrics = f"{results}/metrics.csv"
         self.references = f"{results}/references.bib"
+        self.page = f"{results}/index.html"
         self.provenance = f"{results}/provenance.json"
         self.table = f"{results}/tables/{{table}}.{{format}}"
         self.figure = f"{results}/figures/{{figure}}.{{format}}"

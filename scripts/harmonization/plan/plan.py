@@ -794,6 +794,10 @@ class Plan:
             {**self.config, "methods": self.method_settings()},
         )
 
+    def captions(self) -> dict[str, str]:
+        """Captions of tables and figures, by name; ``workflow`` introduces the run."""
+        return {p.stem: p.read_text() for p in (self.root / "workflow/report").glob("*.rst")}
+
     def data_in_words(self) -> str:
         """What the scans are, for the caption of the verdicts."""
         if self.data_source.simulated:
