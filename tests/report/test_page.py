@@ -188,6 +188,13 @@ def test_regions_show_the_excess_where_there_is_one():
     assert shown.to_numpy().tolist() == [["csf", "all", "2", "4.500"]]
 
 
+def test_a_study_of_limited_data_shows_how_much_each_fold_learns_from():
+    row = {"subjects": 1, "patches": "all", "method": "Ridge", "patch_mse": 0.0015, "change": -2}
+    shown = for_reading("limited_data", pd.DataFrame([row]), CONFIG)
+    assert list(shown) == ["subjects", "patches", "method", "patch mse", "change (%)"]
+    assert shown.to_numpy().tolist() == [["1", "all", "Ridge", "1.500", "-2.0"]]
+
+
 @pytest.mark.parametrize(
     ("values", "shown"),
     [

@@ -408,6 +408,10 @@ def test_a_study_of_limited_data_ends_with_its_own_table_alone(own, tmp_path):
     tables = tmp_path / "limited/results/own/tables"
     named = {path.stem for path in tables.glob("*.csv")}
     assert named == {"limited_data", "about", "methods", "runtime"}
+    page = (tables.parent / "index.html").read_text()
+    shown = re.findall(r'<h2 id="(\w+)_table">', page)
+    assert shown == ["limited_data", "methods", "runtime", "about"]
+    assert re.findall(r'<figure id="figure_(\w+)"', page) == ["limited_data"]
     ridge = pd.read_csv(tables / "limited_data.csv").set_index("method").loc["Ridge (IQT-GL)"]
     assert list(ridge["patches"]) == ["9", "all"]
     # Far more patches in place of nine make a better linear map.

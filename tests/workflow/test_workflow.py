@@ -136,6 +136,19 @@ def test_tables_and_figures_are_there(results):
     assert "MSP (ESPCN)" in (results / "tables/patch_mse.html").read_text()
 
 
+def test_the_page_has_every_table_and_figure(results):
+    page = (results / "index.html").read_text()
+    # But not what `check_phantom` makes.
+    made = {path.stem for path in results.glob("*/*.*") if not path.stem.startswith("phantom_")}
+    for pattern, files in (
+        (r'<h2 id="(\w+)_table">', results.glob("tables/*.csv")),
+        (r'<figure id="figure_(\w+)"', results.glob("figures/*.png")),
+    ):
+        assert sorted(re.findall(pattern, page)) == sorted(made & {path.stem for path in files})
+    assert "All scans are simulated" in page
+    assert len(page) < 25_000_000
+
+
 @pytest.mark.parametrize(
     ("label", "method", "target"),
     [

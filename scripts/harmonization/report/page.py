@@ -139,11 +139,12 @@ const tables = {{ settings }};
 </html>
 """
 HOW_TO_READ = (
-    "Verdicts come first, then the tables that they rest on, then the figures. Of two errors the "
-    "lower is better; look at the number of subjects (n) before you trust a difference. Click on "
-    "the head of a column to sort by it, type in the box above a table to keep the rows that have "
-    "your words, click on a figure to enlarge it. The folders <i>tables</i> and <i>figures</i> "
-    "beside this page have the same as CSV and PDF, and every digit."
+    "Tables come first, with verdicts on claims, if there are any, at the top; then figures. Of "
+    "two errors the lower is better; look at the number of subjects (n) before you trust a "
+    "difference. Click on the head of a column to sort by it, type in the box above a table to "
+    "keep the rows that have your words, click on a figure to enlarge it. The folders "
+    "<i>tables</i> and <i>figures</i> beside this page have the same as CSV and PDF, and every "
+    "digit."
 )
 
 
