@@ -186,8 +186,7 @@ def make_page(
         cards=[figure_card(path, of_figures, config) for path in figures],
         styles=[bundle.with_suffix(".css").read_text(encoding="utf-8"), STYLE],
         library=b64encode(bundle.read_bytes()).decode(),
-        # In a script, JSON must not look like the end of it.
-        settings=json.dumps(settings, sort_keys=True).replace("<", "\\u003c"),
+        settings=json.dumps(settings, sort_keys=True),
         script=SCRIPT,
     )
 
@@ -292,6 +291,7 @@ def table_settings(table: pd.DataFrame) -> dict[str, Any]:
         paging=False,
         showIndex=False,
         text_in_header_can_be_selected=False,
+        allow_html=False,  # nor can a label end the script that holds the table
         columnDefs=[{"targets": long, "className": "long"}],
         maxBytes=0,
         maxColumns=0,
