@@ -32,8 +32,8 @@ results: setup
 	@echo "Page:    results/embedded/index.html"
 
 report: results
-	@$(BIN)/snakemake --report results/embedded/report.html
-	@echo "Report:  results/embedded/report.html"
+	@$(BIN)/snakemake --report results/embedded/report.zip
+	@echo "Report:  results/embedded/report.zip"
 
 effects: setup
 	@$(BIN)/snakemake --snakefile workflow/effects.smk --cores $(CORES)
