@@ -64,9 +64,10 @@ def write(table: pd.DataFrame, csv: Path, tex: Path, html: Path) -> None:
     """Write a table of comparisons: all of it as CSV, changes of patch MSE for reading."""
     write_text(csv, table.to_csv(index=False, lineterminator="\n", float_format="%.6g"))
     shown = shown_changes(table, "patch_mse")
-    style = plain(shown, CAPTION)
-    write_text(html, style.to_html(doctype_html=True))
-    write_text(tex, latex(style))
+    write_text(html, plain(shown, CAPTION).to_html(doctype_html=True))
+    # What fits a page of print.
+    printed = shown.drop(columns=["family", "SD of subjects", "SD of seeds"])
+    write_text(tex, latex(plain(printed, CAPTION)))
 
 
 if __name__ == "__main__":

@@ -14,6 +14,9 @@ FORMATS |= dict.fromkeys(("models", "parameters", "path_parameters"), "{:,.0f}")
 FORMATS |= {"multiply_adds": "{:.2e}", "steps": "{:,.0f}", "best_step": "{:,.0f}"}
 FORMATS |= {"validation_mse": "{:.4f}", "dead_units": "{:.1%}", "smallest_branch": "{:.1%}"}
 
+NOT_PRINTED = ["family", "role", "selects_on", "models", "path_parameters", "best_step"]
+NOT_PRINTED += ["validation_mse"]
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
@@ -30,7 +33,7 @@ def main() -> None:
     shown = as_text(table, FORMATS)
     write_text(args.html, plain(shown, CAPTION).to_html(doctype_html=True))
     # What fits a page of print.
-    printed = shown.drop(columns=["family", "role", "selects on", "models", "path parameters"])
+    printed = shown.drop(columns=[name.replace("_", " ") for name in NOT_PRINTED])
     write_text(args.tex, latex(plain(printed, CAPTION)))
 
 

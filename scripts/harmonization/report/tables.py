@@ -8,8 +8,9 @@ from harmonization.report.scores import COMPARED
 
 FEATURE_ERRORS = r"(truth_)?(angular_error|gfa_mae|fa_mae|md_mae|rish_error_l\d+)"
 LINE = 24  # letters; columns of longer texts are broken into lines in LaTeX
-PAGE = 170  # mm, the width of a table in LaTeX, on A4
-LETTER = 1.5  # mm, the mean width of a letter in LaTeX's \\footnotesize
+PAGE = 168  # mm, the width of a table in LaTeX, on A4
+ROWS = 40  # of a table in LaTeX that fits one page
+LETTER = 1.4  # mm, the mean width of a letter in LaTeX's \\footnotesize
 GAP = 2.2  # mm between columns, see `latex`
 RATIO_KEYS = ["target", "region", "metric", "method"]
 LEAST_SUBJECTS = 3  # of which a standard deviation is taken
@@ -235,28 +236,43 @@ def styled(table: pd.DataFrame, targets: list[str], caption: str) -> Styler:
 
 
 def latex(style: Styler) -> str:
-    """A styled table of text as LaTeX, for the packages array and booktabs; changes the style.
+    """A styled table of text as LaTeX, for array, booktabs and longtable; changes the style.
 
-    It is set in small print, and long texts are broken, such that it fits the width of A4.
+    It is set in small print, and long texts are broken, such that it fits the width of A4. A table
+    of many rows goes on on the next page.
     """
     special = {c: f"\\{c}" for c in "%&_#$"} | {"^": "\\^{}"}
     style.caption = "".join(special.get(c, c) for c in style.caption)
     style.table_styles = []  # those of a web page, which LaTeX would take for commands
     escaped = style.format(escape="latex").format_index(escape="latex", axis=1)
-    columns = _column_format(style.data)
-    table = escaped.to_latex(hrules=True, convert_css=True, column_format=columns)
-    small = "\\begin{table}\n\\footnotesize\\setlength{\\tabcolsep}{1.1mm}\n"
-    return table.replace("\\begin{table}\n", small, 1)
+    table = escaped.to_latex(
+        hrules=True,
+        convert_css=True,
+        column_format=_column_format(style.data),
+        environment="longtable" if len(style.data) > ROWS else "table",
+    )
+    # A name with underscores may be broken at them.
+    table = table.replace("\\_", "\\_\\allowbreak ")
+    small = "\\footnotesize\\setlength{\\tabcolsep}{1.1mm}\n"
+    if "\\begin{table}" in table:  # which begins with the size of the text around it
+        return table.replace("\\begin{table}\n", f"\\begin{{table}}\n{small}", 1)
+    return f"{{{small}{table}}}\n"
 
 
 def _column_format(table: pd.DataFrame) -> str:
     """Columns of short texts as wide as they need; those of long ones share what is left."""
-    letters = {name: max([len(name), *table[name].map(len)]) for name in table}
-    narrow = [count for count in letters.values() if count <= LINE]
-    left = PAGE - len(letters) * GAP - LETTER * sum(narrow)
-    share = max(left / max(len(letters) - len(narrow), 1), LETTER * LINE / 2)
-    wide = f">{{\\raggedright\\arraybackslash}}p{{{share:.0f}mm}}"
-    return "".join("l" if count <= LINE else wide for count in letters.values())
+    cells = {name: max(table[name].map(len), default=0) for name in table}
+    # A head is broken between its words.
+    heads = {name: max(map(len, name.split())) for name in table}
+    widths = {name: LETTER * max(cells[name], heads[name]) for name in table}
+    long = [name for name in table if cells[name] > LINE]
+    needed = sum(widths[name] for name in table if name not in long)
+    left = max(PAGE - len(widths) * GAP - needed, LETTER * LINE * len(long) / 2)
+    # Twice the text has not twice the width, but more lines, too.
+    shares = {name: cells[name] ** 0.5 for name in long}
+    widths |= {name: left * shares[name] / sum(shares.values()) for name in long}
+    ragged = ">{\\raggedright\\arraybackslash}"
+    return "".join(f"{ragged}p{{{width:.1f}mm}}" for width in widths.values())
 
 
 def as_text(table: pd.DataFrame, formats: dict[str, str]) -> pd.DataFrame:
