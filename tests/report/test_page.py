@@ -253,6 +253,9 @@ def test_the_command_leaves_no_half_of_a_page(command, files, tmp_path):
 
 # --- In a browser
 
+needs_chromium = pytest.mark.skipif(
+    PROGRAM is None, reason="there is no Chromium to open pages with"
+)
 ROWS = "[...document.querySelectorAll('#patch_mse tbody tr')].map(row => row.cells[{}].innerText)"
 HEADS = "[...document.querySelectorAll('#patch_mse thead th')].map(cell => cell.innerText)"
 
@@ -260,8 +263,6 @@ HEADS = "[...document.querySelectorAll('#patch_mse thead th')].map(cell => cell.
 @pytest.fixture
 def opened(page, tmp_path):
     """The page, opened from the disk in a browser that has no network."""
-    if PROGRAM is None:
-        pytest.skip("there is no Chromium to open pages with")
     (tmp_path / "index.html").write_text(page)
     with browser(tmp_path / "browser") as view:
         view.open((tmp_path / "index.html").as_uri())
@@ -272,6 +273,7 @@ def opened(page, tmp_path):
         assert view.errors == []
 
 
+@needs_chromium
 def test_a_browser_shows_sorts_and_filters_tables(opened):
     assert opened.value(HEADS)[4:] == ["a_st", "a_st excess"]
     assert opened.value(ROWS.format(0)) == ["Noise", EVIL, "Ridge"]
@@ -284,6 +286,7 @@ def test_a_browser_shows_sorts_and_filters_tables(opened):
     assert opened.value("document.querySelectorAll('#comparisons tbody tr').length") == 2
 
 
+@needs_chromium
 def test_a_click_enlarges_a_figure_and_escape_closes_it(opened):
     width = "document.querySelector('{} img').getBoundingClientRect().width"
     thumbnail = opened.value(width.format("#figure_errors_a_st"))
