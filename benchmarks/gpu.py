@@ -1,6 +1,7 @@
 """All that only a GPU can tell, in one run: first right, then fast.
 
     python benchmarks/gpu.py
+    python benchmarks/gpu.py --only "at once" prediction    # the sections with such titles
     python benchmarks/gpu.py --smoke    # tries the code on tiny sizes, also without a GPU
 
 The exit status is 1 if a check fails (see `checks.py`) or a section stops with an error; the
@@ -49,7 +50,7 @@ from common import (
     training_cases,
 )
 
-from harmonization.learning.devices import choose_device, choose_precision
+from harmonization.learning.devices import choose_device, choose_precision, make_deterministic
 from harmonization.learning.training import batches, training_step
 from harmonization.plan.plan import Plan
 
@@ -101,6 +102,7 @@ class Way:
 def main() -> None:
     options = parser(__doc__, seconds=0.5)
     options.add_argument("--smoke", action="store_true", help="try the code on tiny sizes")
+    options.add_argument("--only", nargs="+", default=[""], help="parts of titles", metavar="PART")
     args = options.parse_args()
     device = choose_device(1)
     if device == "cpu" and not args.smoke:
@@ -109,7 +111,10 @@ def main() -> None:
     if device == "cpu":
         print("no GPU: the CPU stands in for it, and is compared with itself")
     made = sections(device, TINY if args.smoke else FULL, args.seconds, args.smoke)
-    failed = [failure for title, section in made.items() for failure in run(title, section)]
+    chosen = {title: made[title] for title in made if any(part in title for part in args.only)}
+    if not chosen:
+        options.error(f"--only: no such title; there are: {'; '.join(made)}")
+    failed = [failure for title, section in chosen.items() for failure in run(title, section)]
     print(f"\nfailed: {'; '.join(failed) if failed else 'nothing'}")
     sys.exit(bool(failed))
 
@@ -241,7 +246,9 @@ def share(wait: Callable[[], int], pairs: list[tuple[Case, Way]]) -> list[float]
     plan = plan_of_all_methods()
     speeds = []
     for case, way in pairs:
-        choose_device(int(way.device == "cuda"))
+        torch.set_num_threads(1)
+        if way.device == "cuda":
+            make_deterministic()  # without a lease of the GPU, which this measurement shares
         step = project_step(plan, case, way)
         step()
         step()

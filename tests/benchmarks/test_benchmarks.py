@@ -117,6 +117,11 @@ def test_gpu_refuses_to_measure_without_one():
     assert "sees no GPU" in python("gpu.py", status=2)
 
 
+def test_gpu_names_its_sections_if_none_is_chosen():
+    output = python("gpu.py", "--smoke", "--only", "sleep", status=2)
+    assert "no such title; there are: checks; checks of CUDA graphs; memory;" in output
+
+
 def test_what_fails_is_named_and_gives_the_exit_status():
     code = """
 import sys, checks, common, gpu

@@ -63,7 +63,11 @@ def test_ones_own_data_set_gives_the_same_images(own, results):
 
 @pytest.mark.slow
 def test_ones_own_data_set_gives_the_same_numbers(own_data, results):
-    """The whole chain again from the scans on: images, models and scores are the same."""
+    """The whole chain again from the scans on: images, models and scores are the same.
+
+    Without the phantom's truth, a score may come from a product of other matrices, whose last
+    digits differ on some processors.
+    """
     result = snakemake(own_data, config=own_data / "own.yaml")
     assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
     made = own_data / "results/own"
@@ -74,7 +78,7 @@ def test_ones_own_data_set_gives_the_same_numbers(own_data, results):
         mine, on=["method", "target", "subject", "region", "metric"], suffixes=("", "_own")
     )
     assert len(same) == len(mine) > 50
-    assert (same["value"] == same["value_own"]).all()
+    assert same["value_own"].tolist() == pytest.approx(same["value"].tolist(), rel=1e-6)
 
 
 def test_a_broken_data_set_stops_before_anything_expensive(own_data):

@@ -21,12 +21,17 @@ def choose_device(gpus: int) -> str:
     torch.set_num_threads(1)
     if not gpus or not torch.cuda.is_available():
         return "cpu"
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # makes cuBLAS deterministic
-    torch.use_deterministic_algorithms(True)
+    make_deterministic()
     seen = range(torch.cuda.device_count())
     names = [str(torch.cuda.get_device_properties(number).uuid) for number in seen]
     torch.cuda.set_device(lease(names))
     return "cuda"
+
+
+def make_deterministic() -> None:
+    """Let this process compute the same bytes each time on a GPU, or refuse to."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # makes cuBLAS deterministic
+    torch.use_deterministic_algorithms(True)
 
 
 def lease(names: list[str], folder: Path | None = None, wait: float = 1.0) -> int:
