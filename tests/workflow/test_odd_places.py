@@ -84,7 +84,7 @@ def test_the_repository_may_lie_anywhere_too(run, tmp_path):
 
 
 def test_every_path_in_a_rule_is_quoted():
-    for path in [*(ROOT / "workflow/rules").glob("*.smk"), ROOT / "workflow/effects.smk"]:
+    for path in (ROOT / "workflow").rglob("*.smk"):
         for shell in re.findall(r"    shell:\n((?: {8}.*\n)+)", path.read_text()):
             unquoted = re.findall(r"\{((?:input|output|log)[\w.]*)\}", shell)
             assert not unquoted, f"{path}: {unquoted}"

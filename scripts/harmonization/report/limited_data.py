@@ -3,9 +3,8 @@
 import pandas as pd
 from matplotlib.figure import Figure
 
-from harmonization.report.style import MM, PALETTE, PRINT, number_logarithmic, plt, printed
+from harmonization.report.style import MARKERS, MM, PALETTE, PRINT, number_logarithmic, plt, printed
 
-MARKERS = "osDv^PX*"
 CLAIMED = -20  # per cent, the paper's gain
 
 

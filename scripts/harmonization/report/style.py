@@ -24,6 +24,7 @@ MM = 1 / 25.4  # inches
 PRINT = 180  # mm, the width of a printed page
 OUTLINE = "#00b8d4"  # of a lesion
 PALETTE = sns.color_palette("colorblind")
+MARKERS = "osDv^PX*"  # beside the colours of the palette
 # The colour and the marker of each family: markers tell them apart in grey print, too.
 FAMILIES = {
     "single_task": (PALETTE[0], "o"),

@@ -1,0 +1,164 @@
+"""Several phantoms compared: whether a ranking is that of the people of one of them."""
+
+import itertools
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from scipy.stats import kendalltau
+
+from harmonization.files import InputError
+from harmonization.report.style import MARKERS, MM, PALETTE, PRINT, plt, printed
+
+KEPT = ["phantom", "change", "low", "high", "wins", "n", "p"]
+APART = 0.16  # of a line, between the marks of two phantoms
+
+
+def ranking(comparisons: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """Rank the methods in each phantom, by their changes of patch MSE against one of them.
+
+    Parameters
+    ----------
+    comparisons : dict of str to DataFrame
+        By phantom, a run's table of comparisons. Of its references, the last is taken.
+
+    Returns
+    -------
+    DataFrame
+        Columns method, family, phantom, rank (1 is the lowest error), and those of a comparison.
+        Methods are in the order of their mean ranks; controls are left out. The reference is
+        among them, with a change of 0 and neither interval nor p.
+
+    Raises
+    ------
+    InputError
+        If two phantoms have other methods, or other references.
+    """
+    tables = []
+    for phantom, table in comparisons.items():
+        against = table["against"].iloc[-1]
+        where = (table["against"] == against) & (table["target"] == "mean")
+        changes = table[where & (table["metric"] == "patch_mse") & (table["family"] != "control")]
+        # Its own family is not in the rows that are compared with it.
+        itself = table.loc[table["method"] == against, "family"].iloc[:1]
+        reference = pd.DataFrame({"method": against, "family": itself, "change": 0.0})
+        changes = pd.concat([changes, reference], ignore_index=True).assign(phantom=phantom)
+        changes["rank"] = changes["change"].rank().astype(int)
+        tables.append(changes)
+    for phantom, changes in zip(comparisons, tables, strict=True):
+        if set(changes["method"]) != set(tables[0]["method"]):
+            first = next(iter(comparisons))
+            raise InputError(
+                f"comparisons: phantom {phantom} has other methods than phantom {first}; "
+                "run both with the same list"
+            )
+    ranks = pd.concat(tables)
+    means = ranks.groupby("method")["rank"].transform("mean")
+    ranks = ranks.assign(mean=means).sort_values(["mean", "method"], kind="stable")
+    return ranks[["method", "family", "rank", *KEPT]].reset_index(drop=True)
+
+
+def agreement(ranks: pd.DataFrame) -> tuple[float, float]:
+    """Kendall's tau between the ranks in two phantoms: the least of all pairs, and the largest.
+
+    Parameters
+    ----------
+    ranks : DataFrame
+        As from `ranking`, of two phantoms or more.
+    """
+    by_phantom = ranks.pivot_table("rank", index="method", columns="phantom")
+    pairs = itertools.combinations(by_phantom.columns, 2)
+    taus = [kendalltau(by_phantom[a], by_phantom[b]).statistic for a, b in pairs]
+    return min(taus), max(taus)
+
+
+def declared_changes(claims: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """Changes of the declared comparisons in each phantom, in the order of the claims.
+
+    Parameters
+    ----------
+    claims : dict of str to DataFrame
+        By phantom, a run's table of claims.
+
+    Returns
+    -------
+    DataFrame
+        Columns claim, method, against, and those of a comparison.
+    """
+    tables = [
+        table[table["declared"] & table["change"].notna()].assign(phantom=phantom)
+        for phantom, table in claims.items()
+    ]
+    found = pd.concat(tables)
+    order = {claim: n for n, claim in enumerate(dict.fromkeys(found["claim"]))}
+    found = found.sort_values("claim", key=lambda names: names.map(order), kind="stable")
+    return found[["claim", "method", "against", *KEPT]].reset_index(drop=True)
+
+
+@printed
+def draw_phantoms(ranks: pd.DataFrame, declared: pd.DataFrame) -> Figure:
+    """Draw the changes of all methods, with their ranks, and those of declared comparisons.
+
+    Parameters
+    ----------
+    ranks : DataFrame
+        As from `ranking`.
+    declared : DataFrame
+        As from `declared_changes`.
+    """
+    phantoms = list(dict.fromkeys(sorted(ranks["phantom"])))
+    methods, claims = (list(dict.fromkeys(names)) for names in (ranks["method"], declared["claim"]))
+    lines = max(len(methods), len(claims))
+    figure, (left, right) = plt.subplots(
+        1,
+        2,
+        figsize=(PRINT * MM, (24 + 5 * lines) * MM),
+        width_ratios=(3, 2),
+        layout="constrained",
+    )
+    (reference,) = set(ranks.loc[ranks["low"].isna() & (ranks["change"] == 0), "method"])
+    _draw_changes(left, ranks, "method", methods, phantoms)
+    _draw_changes(right, declared, "claim", claims, phantoms)
+    left.set_title("All methods, and their ranks in the phantoms")
+    left.set_xlabel(f"change of patch MSE against {reference} (%)")
+    for place, method in enumerate(methods):
+        of_method = ranks[ranks["method"] == method].set_index("phantom")["rank"]
+        text = " ".join(f"{of_method[phantom]:>2}" for phantom in phantoms)
+        left.text(
+            *(1.01, place),
+            text,
+            transform=left.get_yaxis_transform(),
+            va="center",
+            family="monospace",
+            fontsize=6,
+        )
+    right.set_title("The declared comparisons")
+    right.set_xlabel("change of patch MSE (%); left is for the MSP")
+    if len(phantoms) > 1:
+        low, high = agreement(ranks)
+        figure.suptitle(f"Kendall's tau between the rankings: {low:.2f} to {high:.2f}")
+    handles = [
+        plt.Line2D([], [], color=PALETTE[n], marker=MARKERS[n], ls="", label=f"phantom {phantom}")
+        for n, phantom in enumerate(phantoms)
+    ]
+    figure.legend(handles=handles, loc="outside lower center", ncols=6)
+    return figure
+
+
+def _draw_changes(
+    axis: plt.Axes, rows: pd.DataFrame, key: str, names: list[str], phantoms: list[str]
+) -> None:
+    """Draw a line for each name: in each phantom its change, with the interval."""
+    middle = (len(phantoms) - 1) / 2
+    for number, phantom in enumerate(phantoms):
+        found = rows[rows["phantom"] == phantom].set_index(key).reindex(names)
+        places = np.arange(len(names)) + APART * (number - middle)
+        colour, marker = PALETTE[number], MARKERS[number]
+        axis.plot(found["change"], places, marker, color=colour, gid=f"phantom {phantom}")
+        axis.hlines(places, found["low"], found["high"], color=colour, lw=0.8)
+    axis.axvline(0, color="black", lw=0.6, zorder=1)
+    axis.set_yticks(range(len(names)), names)
+    axis.set_ylim(len(names) - 0.4, -0.6)
+    axis.tick_params(axis="y", length=0)
+    axis.grid(axis="y", color="0.88", linewidth=0.4)
+    axis.set_axisbelow(True)
