@@ -50,6 +50,18 @@ def single_networks(channels=4, kind=Espcn, **settings):
     return {f"single-{p}": kind(task(p, r, channels), **settings).eval() for p, r in SCALES.items()}
 
 
+def corrected_ridges(channels=4):
+    """Networks with a corrected linear map for every platform, as if they had been trained."""
+    networks = {}
+    for platform, r in SCALES.items():
+        of_platform = task(platform, r, channels)
+        ridge = {"ridge": LinearPatch(of_platform)}
+        network = RidgeMlp(of_platform, ridge, widths=[8], context=3)
+        torch.nn.init.normal_(network.correction[-1].weight, std=0.1)
+        networks[f"single-{platform}"] = network.eval()
+    return networks
+
+
 def msp(target, singles, **settings):
     options = {"width": 8, "first_stage_weight": 1.0} | settings
     network = MultiStage(Task(4, SCALES, target, 0), copy.deepcopy(singles), **options)
@@ -266,6 +278,23 @@ def test_msp_starts_as_its_single_network_bit_for_bit(target, kind, settings):
     x = torch.randn(2, 4, 11, 11, 11)
     with torch.no_grad():
         assert torch.equal(msp(target, singles)(x)[target], singles[f"single-{target}"](x)[target])
+
+
+@pytest.mark.parametrize("target", SCALES)
+def test_msp_on_corrected_linear_maps_starts_as_its_own_and_reads_all(target):
+    """Their features end at the core, so a branch sees nothing beyond it."""
+    singles = corrected_ridges()
+    network, x = msp(target, singles), torch.randn(2, 4, 11, 11, 11)
+    with torch.no_grad():
+        before = network(x)[target]
+        assert torch.equal(before, singles[f"single-{target}"](x)[target])
+        for name, branch in network.branches.items():
+            branch[-1].conv.weight.normal_()
+            after = network(x)[target]
+            assert not torch.equal(after, before), name
+            network.first_stage[name].correction[0].bias.add_(1)
+            assert not torch.equal(network(x)[target], after), name
+            before = network(x)[target]
 
 
 def test_msp_takes_two_components_of_the_same_target():

@@ -6,6 +6,7 @@ coefficients.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -138,8 +139,26 @@ def of_each_target(task: Task, components: dict[str, Network] | None) -> dict[st
     return dict(zip(targets, components.values(), strict=True))
 
 
-class SingleTask(Network):
-    """A network for one target in two parts: the last features, and the output from them.
+class FeatureNetwork(Network):
+    """A network for one target in two parts: the last features, and the prediction from them.
+
+    `features` gives the last features of windows, which another network may read or mix.
+    """
+
+    feature_channels: int
+    feature_border = 1  # voxels of the source around a core for which there are features, too
+    features: Callable[[Tensor], Tensor]
+
+    @abstractmethod
+    def from_features(self, x: Tensor, features: Tensor) -> Tensor:
+        """Prediction from windows and their last features, which another network may have mixed."""
+
+    def training_outputs(self, x: Tensor) -> tuple[Predictions, AuxiliaryLosses]:
+        return {self.task.target: self.from_features(x, self.features(x))}, []
+
+
+class SingleTask(FeatureNetwork):
+    """A network whose output is one layer after its features.
 
     Most of the map between platforms is linear. With a linear path, the output is added to a linear
     map of the 3^3 neighbourhood. It starts as the fitted map of the component, and its output at
@@ -152,7 +171,6 @@ class SingleTask(Network):
     linear_path : bool
     """
 
-    feature_channels: int
     features: nn.Module
     output: Upscale
 
@@ -166,11 +184,7 @@ class SingleTask(Network):
         super().__init__(task, components)
         self.linear = Upscale(task.channels, task.channels, task.r) if linear_path else None
 
-    def training_outputs(self, x: Tensor) -> tuple[Predictions, AuxiliaryLosses]:
-        return {self.task.target: self.from_features(x, self.features(x))}, []
-
     def from_features(self, x: Tensor, features: Tensor) -> Tensor:
-        """Prediction from windows and their last features, which another network may have mixed."""
         output = self.output(features)
         return output if self.linear is None else output + self.linear(crop(x, BORDER - 1))
 

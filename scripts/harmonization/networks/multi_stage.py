@@ -10,7 +10,13 @@ from torch.nn import functional
 
 from harmonization.files import InputError
 from harmonization.learning.layers import Upscale, pixel_unshuffle
-from harmonization.learning.network import AuxiliaryLosses, Network, Predictions, SingleTask, Task
+from harmonization.learning.network import (
+    AuxiliaryLosses,
+    FeatureNetwork,
+    Network,
+    Predictions,
+    Task,
+)
 from harmonization.learning.patches import PatchData
 from harmonization.settings import Count, NonNegative
 
@@ -56,7 +62,7 @@ class MultiStage(Network):
         self.first_stage = nn.ModuleDict(self.components)
         own = [n for n, network in self.components.items() if network.task.target == task.target]
         networks = self.components.values()
-        if not own or not all(isinstance(network, SingleTask) for network in networks):
+        if not own or not all(isinstance(network, FeatureNetwork) for network in networks):
             raise InputError(
                 "builds_on: takes networks with features, such as espcn, one of them of its target"
             )
@@ -73,7 +79,7 @@ class MultiStage(Network):
             {name: nn.Parameter(torch.ones(shape)) for name in self.first_stage}
         )
 
-    def _branch(self, component: SingleTask, width: int) -> nn.Sequential:
+    def _branch(self, component: FeatureNetwork, width: int) -> nn.Sequential:
         of_prediction = component.task.channels * component.task.r**3
         before = component.feature_channels if self.branches_read == "features" else of_prediction
         last = Upscale(width, self.task.channels, self.task.r)
@@ -104,15 +110,19 @@ class MultiStage(Network):
         # In float32: bfloat16 has no weight between 0.996 and 1, and training moves them by less.
         second = {self.own: self.weights[self.own] * first[self.own].float()}
         for name, branch in self.branches.items():
-            known = features[name] if self.branches_read == "features" else self._known(first, name)
+            known = self._known(name, features, first)
             second[name] = self.weights[name] * branch(known).float()
         return first, second
 
-    def _known(self, first: Predictions, name: str) -> Tensor:
-        """A first-stage prediction on the source's grid, with the border that a branch consumes."""
-        # Beyond a core nothing is predicted: 0, the mean of every coefficient.
-        prediction = pixel_unshuffle(first[name], self.first_stage[name].task.r)
-        return functional.pad(prediction, 6 * (1,))
+    def _known(self, name: str, features: Predictions, first: Predictions) -> Tensor:
+        """What a branch reads, on the source's grid, with the border that it consumes."""
+        component = self.first_stage[name]
+        if self.branches_read == "features":
+            known, border = features[name], component.feature_border
+        else:
+            known, border = pixel_unshuffle(first[name], component.task.r), 0
+        # Beyond that there is nothing: 0, which is also the mean of every coefficient.
+        return known if border else functional.pad(known, 6 * (1,))
 
     def forward(self, x: Tensor) -> Predictions:
         _, second = self.contributions(x, [self.own])

@@ -8,11 +8,17 @@ from torch import Tensor, nn
 from harmonization.files import InputError
 from harmonization.learning.lattice import BORDER
 from harmonization.learning.layers import crop, pixel_shuffle, pixel_unshuffle
-from harmonization.learning.network import AuxiliaryLosses, Network, Predictions, Task
+from harmonization.learning.network import (
+    AuxiliaryLosses,
+    FeatureNetwork,
+    Network,
+    Predictions,
+    Task,
+)
 from harmonization.settings import Count, Natural
 
 
-class RidgeMlp(Network):
+class RidgeMlp(FeatureNetwork):
     """Multi-layer perceptron that corrects a fitted linear map (our choice).
 
     In each source voxel it sees the coefficients of the source and the r^3 predictions of its
@@ -26,6 +32,8 @@ class RidgeMlp(Network):
     context
         Number of features of the neighbourhood.
     """
+
+    feature_border = 0
 
     def __init__(
         self,
@@ -55,11 +63,26 @@ class RidgeMlp(Network):
         nn.init.zeros_(last.weight)
         nn.init.zeros_(last.bias)
         self.correction = nn.Sequential(*layers, last)
+        self.feature_channels = widths[-1]
+
+    def features(self, x: Tensor) -> Tensor:
+        return self._features(x, self._linear(x))
+
+    def from_features(self, x: Tensor, features: Tensor) -> Tensor:
+        return self._corrected(self._linear(x), features)
 
     def training_outputs(self, x: Tensor) -> tuple[Predictions, AuxiliaryLosses]:
-        linear, r = self.linear(x)[self.task.target], self.task.r
-        known = [crop(x, BORDER), pixel_unshuffle(linear, r)]
+        linear = self._linear(x)  # once, as features and output both need it
+        return {self.task.target: self._corrected(linear, self._features(x, linear))}, []
+
+    def _linear(self, x: Tensor) -> Tensor:
+        return self.linear(x)[self.task.target]
+
+    def _features(self, x: Tensor, linear: Tensor) -> Tensor:
+        known = [crop(x, BORDER), pixel_unshuffle(linear, self.task.r)]
         if self.context is not None:
             known.append(self.context(x))
-        correction = self.correction(torch.cat(known, dim=1))
-        return {self.task.target: linear + pixel_shuffle(correction, r)}, []
+        return self.correction[:-1](torch.cat(known, dim=1))
+
+    def _corrected(self, linear: Tensor, features: Tensor) -> Tensor:
+        return linear + pixel_shuffle(self.correction[-1](features), self.task.r)
