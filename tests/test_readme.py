@@ -6,18 +6,64 @@ import pandas as pd
 import pytest
 from conftest import ROOT
 
+from harmonization.report.comparison import compare, errors_of, holm, relative_changes
+
 TARGETS = ["prisma_st", "connectom_st", "connectom_sa"]
+DECLARED = ["espcn", "mtl_cascade", "msp_self", "espcn_long", "ridge_mlp"]
+CLASSICAL = [
+    *("identity", "denoised", "affine", "gain", "moments", "moments_denoised", "linear_rish"),
+    *("linear_rish_denoised", "combat", "combat_denoised", "modality_propagation", "ridge"),
+    *("iqt_forest", "iqt_forest_bayesian", "espcn", "msp_espcn"),
+]
 
 
-def test_the_table_of_three_folds_follows_from_the_scores_of_every_subject():
-    scores = pd.read_csv(ROOT / "docs/data/three_folds.csv", dtype={"subject": str})
-    means = scores.groupby(["method", "target", "metric"], sort=False)["value"].mean() * 1000
-    section = (ROOT / "README.md").read_text().split("## Three folds at equal computation")[1]
-    rows = re.findall(r"^\|.*\|$", section.split("\n## ")[0], flags=re.MULTILINE)[2:]
-    methods = list(dict.fromkeys(scores["method"]))
+@pytest.fixture(scope="module")
+def scores():
+    return pd.read_csv(ROOT / "docs/data/phantom_small.csv", dtype={"subject": str})
+
+
+def rows_of(page, title, number):
+    """Rows of the table of that number in a section of a page, without its head."""
+    section = re.split(r"\n#+ ", (ROOT / page).read_text().split(f"{title}\n", 1)[1])[0]
+    tables = re.findall(r"(?:^\|.*\|\n)+", section, flags=re.MULTILINE)
+    return tables[number].splitlines()[2:]
+
+
+def assert_errors(rows, scores, methods):
+    """Each row shows the patch MSE and excess of a method on every target, x 1000."""
+    means = scores.groupby(["method", "target", "metric"])["value"].mean() * 1000
     assert len(rows) == len(methods)
     for row, method in zip(rows, methods, strict=True):
         shown = [float(number) for number in re.findall(r"\d+\.\d{3}", row)]
         of_method = means[method]
         expected = [of_method[t, metric] for t in TARGETS for metric in ("patch_mse", "excess")]
         assert shown == pytest.approx(expected, abs=6e-4), method  # three digits are shown
+
+
+def test_the_table_of_eight_folds_follows_from_the_scores_of_every_subject(scores):
+    subjects = scores.groupby("method", sort=False)["subject"].nunique()
+    everywhere = list(subjects.index[subjects == 8])
+    assert_errors(rows_of("README.md", "Eight folds at equal computation", 0), scores, everywhere)
+
+
+def test_the_table_of_classical_rivals_follows_from_the_scores_of_three_folds(scores):
+    three = scores[scores["fold"] < 3]
+    assert_errors(rows_of("docs/results.md", "Every classical rival", 0), three, CLASSICAL)
+
+
+def test_the_declared_comparisons_follow_from_the_scores_of_every_subject(scores):
+    complete = scores[scores["method"].isin(["msp_espcn", *DECLARED])]
+    errors = errors_of(complete, "patch_mse")[TARGETS]
+    found = [
+        compare(relative_changes(errors, "msp_espcn", other).mean(axis=1)) for other in DECLARED
+    ]
+    adjusted = holm([comparison.p for comparison in found])
+    rows = rows_of("README.md", "Eight folds at equal computation", 1)
+    for row, comparison, p in zip(rows, found, adjusted, strict=True):
+        _, _, change, wins, shown_p, verdict, _ = (cell.strip() for cell in row.split("|"))
+        numbers = [float(x) for x in re.findall(r"[+-]\d+\.\d+", change.replace("−", "-"))]
+        expected = [comparison.change, comparison.low, comparison.high]
+        assert numbers == pytest.approx(expected, abs=0.06), row
+        assert wins == f"{comparison.wins}/{comparison.n}"
+        assert float(shown_p) == pytest.approx(p, abs=6e-4)
+        assert verdict == ("supported" if comparison.high < 0 and p < 0.05 else "the opposite")
