@@ -135,8 +135,8 @@ def draw_phantoms(ranks: pd.DataFrame, declared: pd.DataFrame) -> Figure:
     right.set_title("The declared comparisons")
     right.set_xlabel("change of patch MSE (%); left is for the MSP")
     if len(phantoms) > 1:
-        low, high = agreement(ranks)
-        figure.suptitle(f"Kendall's tau between the rankings: {low:.2f} to {high:.2f}")
+        taus = dict.fromkeys(f"{tau:.2f}" for tau in agreement(ranks))  # alike for two phantoms
+        figure.suptitle(f"Kendall's tau between the rankings: {' to '.join(taus)}")
     handles = [
         plt.Line2D([], [], color=PALETTE[n], marker=MARKERS[n], ls="", label=f"phantom {phantom}")
         for n, phantom in enumerate(phantoms)
