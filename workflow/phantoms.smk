@@ -2,6 +2,7 @@
 # compared.
 #
 #   snakemake --snakefile workflow/phantoms.smk --cores 2
+#   snakemake --snakefile workflow/phantoms.smk --cores 2 --config phantoms='[7, 8]'    # others
 #
 # Reads: tables/comparisons.csv and tables/claims.csv of runs on several phantoms.
 # Writes: results/phantoms/{ranking,declared}.csv and results/phantoms/ranking.{pdf,png}.
@@ -24,7 +25,8 @@ configfile: f"{ROOT}/config/config.yaml"
 configfile: f"{ROOT}/config/phantoms.yaml"
 
 
-RUNS = {seed: f"{config['run']}_{seed}" for seed in config["dataset"]["seed"]}
+SEEDS = config.pop("phantoms", [2019, 2020, 2021])
+RUNS = {seed: f"{config['run']}_{seed}" for seed in SEEDS}
 P = RunPaths("results")
 COMPARED = f"{P.results}/phantoms"
 
