@@ -13,6 +13,8 @@ from pathlib import Path
 ROOT = Path(workflow.basedir).parent
 sys.path.insert(0, str(ROOT / "scripts"))
 
+from snakemake.exceptions import WorkflowError
+
 from harmonization.plan.configuration import merge
 from harmonization.plan.failures import failures
 from harmonization.plan.paths import RunPaths
@@ -26,6 +28,8 @@ configfile: f"{ROOT}/config/phantoms.yaml"
 
 
 SEEDS = config.pop("phantoms", [2019, 2020, 2021])
+if not isinstance(SEEDS, list) or not SEEDS:
+    raise WorkflowError(f"phantoms: {SEEDS}: give a list of seeds, such as [7, 8]")
 RUNS = {seed: f"{config['run']}_{seed}" for seed in SEEDS}
 P = RunPaths("results")
 COMPARED = f"{P.results}/phantoms"

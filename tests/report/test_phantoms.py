@@ -51,6 +51,22 @@ def test_methods_are_ranked_in_each_phantom():
     assert of_reference[["low", "high", "p"]].isna().all(axis=None)
 
 
+def test_equal_errors_share_a_rank_and_do_not_hide_the_reference():
+    """An MSP that validation leaves as it started has the errors of its single network."""
+    alike = comparisons({"Ridge": 5.0, "ESPCN": 0.0}).assign(low=np.nan, high=np.nan)
+    ranks = ranking({"1": alike})
+    assert ranks.set_index("method")["rank"].to_dict() == {"MSP": 1, "ESPCN": 1, "Ridge": 3}
+    assert (
+        "against MSP"
+        in draw_phantoms(ranks, declared_changes({"1": claims()})).axes[0].get_xlabel()
+    )
+
+
+def test_a_run_may_have_one_reference_alone():
+    alone = FIRST[FIRST["against"] == "MSP"]
+    assert set(ranking({"1": alone})["method"]) == {"MSP", "ESPCN", "Ridge"}
+
+
 def test_agreement_is_that_of_pairs():
     """Of the three pairs of methods, the two phantoms order one alike and two otherwise."""
     assert agreement(ranking({"1": FIRST, "2": SECOND})) == pytest.approx((-1 / 3, -1 / 3))
@@ -61,6 +77,8 @@ def test_agreement_is_that_of_pairs():
 def test_phantoms_with_other_methods_are_refused():
     with pytest.raises(InputError, match="phantom 2 has other methods than phantom 1"):
         ranking({"1": FIRST, "2": SECOND[SECOND["method"] != "Ridge"]})
+    with pytest.raises(InputError, match="another reference"):
+        ranking({"1": FIRST, "2": SECOND[SECOND["against"] == "ESPCN"]})
 
 
 def test_declared_comparisons_are_kept_in_their_order():

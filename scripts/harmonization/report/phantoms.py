@@ -25,37 +25,49 @@ def ranking(comparisons: dict[str, pd.DataFrame]) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Columns method, family, phantom, rank (1 is the lowest error), and those of a comparison.
-        Methods are in the order of their mean ranks; controls are left out. The reference is
-        among them, with a change of 0 and neither interval nor p.
+        Columns method, family, against (that one), phantom, rank (1 is the lowest error; equal
+        errors share the better rank), and those of a comparison. Methods are in the order of their
+        mean ranks; controls are left out. The reference is among them, with a change of 0 and
+        neither interval nor p.
 
     Raises
     ------
     InputError
         If two phantoms have other methods, or other references.
     """
-    tables = []
-    for phantom, table in comparisons.items():
-        against = table["against"].iloc[-1]
-        where = (table["against"] == against) & (table["target"] == "mean")
-        changes = table[where & (table["metric"] == "patch_mse") & (table["family"] != "control")]
-        # Its own family is not in the rows that are compared with it.
-        itself = table.loc[table["method"] == against, "family"].iloc[:1]
-        reference = pd.DataFrame({"method": against, "family": itself, "change": 0.0})
-        changes = pd.concat([changes, reference], ignore_index=True).assign(phantom=phantom)
-        changes["rank"] = changes["change"].rank().astype(int)
-        tables.append(changes)
-    for phantom, changes in zip(comparisons, tables, strict=True):
-        if set(changes["method"]) != set(tables[0]["method"]):
-            first = next(iter(comparisons))
+    ranks = pd.concat(
+        [_ranks(table).assign(phantom=phantom) for phantom, table in comparisons.items()]
+    )
+    first = next(iter(comparisons))
+    compared = {
+        phantom: set(zip(rows["method"], rows["against"], strict=True))
+        for phantom, rows in ranks.groupby("phantom", sort=False)
+    }
+    for phantom, methods in compared.items():
+        if methods != compared[first]:
             raise InputError(
-                f"comparisons: phantom {phantom} has other methods than phantom {first}; "
-                "run both with the same list"
+                f"comparisons: phantom {phantom} has other methods than phantom {first}, or "
+                "another reference; run both with the same list"
             )
-    ranks = pd.concat(tables)
     means = ranks.groupby("method")["rank"].transform("mean")
     ranks = ranks.assign(mean=means).sort_values(["mean", "method"], kind="stable")
-    return ranks[["method", "family", "rank", *KEPT]].reset_index(drop=True)
+    return ranks[["method", "family", "against", "rank", *KEPT]].reset_index(drop=True)
+
+
+def _ranks(table: pd.DataFrame) -> pd.DataFrame:
+    """Methods of one phantom with their changes and ranks, the reference among them."""
+    against = table["against"].iloc[-1]
+    changes = table[
+        (table["against"] == against)
+        & (table["target"] == "mean")
+        & (table["metric"] == "patch_mse")
+        & (table["family"] != "control")
+    ]
+    # Nothing is compared with itself; only another reference's rows tell its family.
+    family = table.loc[table["method"] == against, "family"].unique()
+    reference = {"method": [against], "family": family[:1] if len(family) else [""], "change": 0.0}
+    changes = pd.concat([changes, pd.DataFrame(reference)], ignore_index=True)
+    return changes.assign(against=against, rank=changes["change"].rank(method="min").astype(int))
 
 
 def agreement(ranks: pd.DataFrame) -> tuple[float, float]:
@@ -116,7 +128,7 @@ def draw_phantoms(ranks: pd.DataFrame, declared: pd.DataFrame) -> Figure:
         width_ratios=(3, 2),
         layout="constrained",
     )
-    (reference,) = set(ranks.loc[ranks["low"].isna() & (ranks["change"] == 0), "method"])
+    reference = ranks["against"].iloc[0]
     _draw_changes(left, ranks, "method", methods, phantoms)
     _draw_changes(right, declared, "claim", claims, phantoms)
     left.set_title("All methods, and their ranks in the phantoms")
