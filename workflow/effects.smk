@@ -4,18 +4,14 @@
 #   snakemake --snakefile workflow/effects.smk --cores 2
 #
 # Reads: metrics.csv of runs that differ in their effects. Writes: results/effects.csv.
-import atexit
 import sys
 from pathlib import Path
 
 ROOT = Path(workflow.basedir).parent
 sys.path.insert(0, str(ROOT / "scripts"))
 
-from harmonization.plan.configuration import merge
-from harmonization.plan.failures import failures
 from harmonization.plan.paths import RunPaths
 from harmonization.plan.resources import needs
-from harmonization.plan.scheduler import cancel_timers
 from harmonization.plan.version import code_version
 
 
@@ -25,6 +21,7 @@ configfile: f"{ROOT}/config/effects.yaml"
 
 EFFECTS = config["dataset"]["effects"]
 STUDIES = {"none": [], **{effect: [effect] for effect in EFFECTS}, "all": EFFECTS}
+RUNS = {study: {"dataset": {"effects": effects}} for study, effects in STUDIES.items()}
 P = RunPaths("results")
 TABLE = f"{P.results}/effects.csv"
 
@@ -35,28 +32,12 @@ rule all:
         TABLE,
 
 
-for study, effects in STUDIES.items():
-    alias_ = f"{study}_"  # snakefmt wants a name that ends in _
-
-    module:
-        name: study
-        snakefile:
-            "../Snakefile"
-        config:
-            merge(
-                config,
-                {
-                    "run": f"{config['run']}_{study}",
-                    "dataset": {"effects": effects},
-                },
-            )
-
-    use rule * from study exclude all as alias_*
+include: "rules/runs.smk"
 
 
 rule compare_effects:
     input:
-        [RunPaths(f"results/{config['run']}_{study}").metrics for study in STUDIES],
+        [paths.metrics for paths in RUN_PATHS.values()],
     output:
         TABLE,
     log:
@@ -69,19 +50,10 @@ rule compare_effects:
         **needs(gigabytes=2, minutes=10),
     params:
         version=code_version(ROOT / "scripts", "compare_effects"),
-        effects=list(STUDIES),
+        effects=list(RUNS),
         methods=config["methods"],
     message:
         "Compare the effects of the scanners"
     shell:
         "CONSOLE=/dev/fd/3 python -m compare_effects --effects {params.effects} --methods {params.methods}"
         " --metrics {input:q} --output {output:q} 3>&1 &> {log:q}"
-
-
-onerror:
-    atexit.register(print, failures(log), file=sys.stderr)
-    cancel_timers()
-
-
-onsuccess:
-    cancel_timers()

@@ -6,7 +6,6 @@
 #
 # Reads: tables/comparisons.csv and tables/claims.csv of runs on several phantoms.
 # Writes: results/phantoms/{ranking,declared}.csv and results/phantoms/ranking.{pdf,png}.
-import atexit
 import sys
 from pathlib import Path
 
@@ -15,11 +14,8 @@ sys.path.insert(0, str(ROOT / "scripts"))
 
 from snakemake.exceptions import WorkflowError
 
-from harmonization.plan.configuration import merge
-from harmonization.plan.failures import failures
 from harmonization.plan.paths import RunPaths
 from harmonization.plan.resources import needs
-from harmonization.plan.scheduler import cancel_timers
 from harmonization.plan.version import code_version
 
 
@@ -30,17 +26,9 @@ configfile: f"{ROOT}/config/phantoms.yaml"
 SEEDS = config.pop("phantoms", [2019, 2020, 2021])
 if not isinstance(SEEDS, list) or not SEEDS:
     raise WorkflowError(f"phantoms: {SEEDS}: give a list of seeds, such as [7, 8]")
-RUNS = {seed: f"{config['run']}_{seed}" for seed in SEEDS}
+RUNS = {f"seed_{seed}": {"dataset": {"seed": seed}} for seed in SEEDS}
 P = RunPaths("results")
 COMPARED = f"{P.results}/phantoms"
-
-
-def tables(name):
-    """A table of every run."""
-    return [
-        RunPaths(f"results/{run}").table.format(table=name, format="csv")
-        for run in RUNS.values()
-    ]
 
 
 rule all:
@@ -49,18 +37,14 @@ rule all:
         f"{COMPARED}/ranking.csv",
 
 
-for seed, run in RUNS.items():
-    name_ = f"seed_{seed}"  # snakefmt wants names that end in _
-    alias_ = f"{name_}_"
+include: "rules/runs.smk"
 
-    module:
-        name: name_
-        snakefile:
-            "../Snakefile"
-        config:
-            merge(config, {"run": run, "dataset": {"seed": seed}})
 
-    use rule * from name_ exclude all as alias_*
+def tables(name):
+    """A table of every run."""
+    return [
+        paths.table.format(table=name, format="csv") for paths in RUN_PATHS.values()
+    ]
 
 
 rule compare_phantoms:
@@ -81,19 +65,10 @@ rule compare_phantoms:
         **needs(gigabytes=2, minutes=10),
     params:
         version=code_version(ROOT / "scripts", "compare_phantoms"),
-        phantoms=list(RUNS),
+        phantoms=SEEDS,
     message:
         "Compare the phantoms"
     shell:
         "CONSOLE=/dev/fd/3 python -m compare_phantoms --phantoms {params.phantoms}"
         " --comparisons {input.comparisons:q} --claims {input.claims:q}"
         " --ranking {output.ranking:q} --declared {output.declared:q} --figure {output.figure:q} 3>&1 &> {log:q}"
-
-
-onerror:
-    atexit.register(print, failures(log), file=sys.stderr)
-    cancel_timers()
-
-
-onsuccess:
-    cancel_timers()

@@ -39,7 +39,7 @@ def test_rankings_follow_from_the_scores(tmp_path):
     labels = {"ridge": "Ridge (IQT-GL)", "espcn": "ESPCN", "msp_espcn": "MSP (ESPCN)"}
     means = []
     for seed, of_phantom in ranks.set_index("method").groupby("phantom"):
-        scores = pd.read_csv(tmp_path / f"results/small_{seed}/metrics.csv")
+        scores = pd.read_csv(tmp_path / f"results/small_seed_{seed}/metrics.csv")
         brain = scores[(scores["metric"] == "patch_mse") & (scores["region"] == "brain")]
         errors = brain.pivot_table("value", index="method", columns="target")
         expected = (100 * errors / errors.loc["msp_espcn"] - 100).mean(axis=1).rename(labels)

@@ -1,0 +1,31 @@
+# Several runs of this workflow in one DAG, for a workflow that compares them: it sets RUNS, the names of the runs and
+# what each of them changes in the configuration.
+import atexit
+import sys
+
+from harmonization.plan.configuration import merge
+from harmonization.plan.failures import failures
+from harmonization.plan.scheduler import cancel_timers
+
+RUN_PATHS = {name: RunPaths(f"results/{config['run']}_{name}") for name in RUNS}
+
+for run, changes in RUNS.items():
+    alias_ = f"{run}_"  # snakefmt wants a name that ends in _
+
+    module:
+        name: run
+        snakefile:
+            "../../Snakefile"
+        config:
+            merge(config, {"run": f"{config['run']}_{run}"} | changes)
+
+    use rule * from run exclude all as alias_*
+
+
+onerror:
+    atexit.register(print, failures(log), file=sys.stderr)
+    cancel_timers()
+
+
+onsuccess:
+    cancel_timers()
