@@ -15,11 +15,20 @@ CLASSICAL = [
     *("linear_rish_denoised", "combat", "combat_denoised", "modality_propagation", "ridge"),
     *("iqt_forest", "iqt_forest_bayesian", "espcn", "msp_espcn"),
 ]
+SIGNAL = [
+    *("identity", "denoised", "noise_free", "affine", "ridge", "ridge_mlp", "ridge_cnn"),
+    *("espcn", "espcn_long", "mtl_hard", "msp_espcn", "rescan", "truth"),
+]
+REGIONS = ["brain", "white_matter", "lesion"]
+
+
+def scores_of(run):
+    return pd.read_csv(ROOT / f"docs/data/{run}.csv", dtype={"subject": str})
 
 
 @pytest.fixture(scope="module")
 def scores():
-    return pd.read_csv(ROOT / "docs/data/phantom_small.csv", dtype={"subject": str})
+    return scores_of("phantom_small")
 
 
 def rows_of(page, title, number):
@@ -67,3 +76,32 @@ def test_the_declared_comparisons_follow_from_the_scores_of_every_subject(scores
         assert wins == f"{comparison.wins}/{comparison.n}"
         assert float(shown_p) == pytest.approx(p, abs=6e-4)
         assert verdict == ("supported" if comparison.high < 0 and p < 0.05 else "the opposite")
+
+
+def test_the_table_of_the_signal_follows_from_the_scores_of_the_run():
+    keys = ["target", "method", "metric", "region"]
+    scores = scores_of("signal").set_index(keys)["value"].sort_index()
+    rows = rows_of("docs/results.md", "What the signal says", 0)
+    assert len(rows) == len(SIGNAL)
+    for row, method in zip(rows, SIGNAL, strict=True):
+        shown = [float(number) for number in re.findall(r"\d+\.\d+", row)]
+        of_method = scores["prisma_st", method]
+        expected = [1e3 * of_method[metric]["brain"] for metric in ("patch_mse", "excess")]
+        for metric, unit in ("fa_mae", 1), ("md_mae", 1e6):
+            expected += [unit * of_method[metric][region] for region in REGIONS]
+        assert shown[:5] == pytest.approx(expected[:5], abs=6e-4), method  # three digits are shown
+        assert shown[5:] == pytest.approx(expected[5:], abs=6e-2), method
+
+
+def test_the_table_of_limited_data_follows_from_the_table_of_the_run():
+    table = pd.read_csv(ROOT / "docs/data/limited_data.csv")
+    rows = rows_of("docs/results.md", "Where data are few", 0)
+    cells = list(table.groupby(["target", "subjects", "patches"], sort=False))
+    assert len(rows) == len(cells)
+    for row, (key, of_methods) in zip(rows, cells, strict=True):
+        target, subjects, patches, error = (cell.strip(" `") for cell in row.split("|")[1:5])
+        assert (target, subjects, patches) == tuple(map(str, key))
+        first, *others = of_methods.itertuples()
+        assert float(error) == pytest.approx(1e3 * first.patch_mse, abs=6e-4)
+        shown = [float(number.replace("−", "-")) for number in re.findall(r"[+−]\d+\.\d", row)]
+        assert shown == pytest.approx([other.change for other in others], abs=0.051), row
