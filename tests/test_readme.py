@@ -19,6 +19,11 @@ SIGNAL = [
     *("identity", "denoised", "noise_free", "affine", "ridge", "ridge_mlp", "ridge_cnn"),
     *("espcn", "espcn_long", "mtl_hard", "msp_espcn", "rescan", "truth"),
 ]
+LONG = [
+    *("identity", "ridge", "ridge_mlp", "ridge_cnn", "espcn", "espcn_long", "ensemble_mean"),
+    *("mtl_hard", "mtl_cascade", "msp_espcn", "msp_self", "msp_no_auxiliary", "msp_ridge_cnn"),
+    "truth",
+]
 REGIONS = ["brain", "white_matter", "lesion"]
 
 
@@ -91,6 +96,22 @@ def test_the_table_of_the_signal_follows_from_the_scores_of_the_run():
             expected += [unit * of_method[metric][region] for region in REGIONS]
         assert shown[:5] == pytest.approx(expected[:5], abs=6e-4), method  # three digits are shown
         assert shown[5:] == pytest.approx(expected[5:], abs=6e-2), method
+
+
+def test_the_table_of_long_trainings_follows_from_the_scores_of_the_run():
+    scores = scores_of("phantom_small_long").set_index(["metric", "region", "target", "method"])
+    errors = {metric: scores["value"][metric]["brain"] for metric in ("patch_mse", "excess")}
+    rows = rows_of("docs/results.md", "With nine times the training", 0)
+    assert len(rows) == len(LONG)
+    for row, method in zip(rows, LONG, strict=True):
+        *shown, first, second = (cell.strip() for cell in row.split("|")[4:8])
+        for target, cell, change in zip(TARGETS[:2], shown, [first, second], strict=True):
+            of_target = errors["patch_mse"][target]
+            expected = [1e3 * errors[metric][target][method] for metric in ("patch_mse", "excess")]
+            numbers = [float(number) for number in re.findall(r"\d+\.\d+", cell)]
+            assert numbers == pytest.approx(expected, abs=6e-4), (method, target)
+            expected = 100 * of_target[method] / of_target["espcn"] - 100
+            assert float(change.replace("−", "-")) == pytest.approx(expected, abs=0.051), method
 
 
 def test_the_table_of_limited_data_follows_from_the_table_of_the_run():
