@@ -387,6 +387,9 @@ def test_the_report_shows_table_and_figures(run):
     for name in [*names, "registration.html", "registration_01.png"]:
         assert name in report
     assert "All scans are simulated" in report
+    categories, _ = json.JSONDecoder().raw_decode(report.split("var categories = ", 1)[1])
+    assert min(categories) == "Claims"  # the menu sorts them
+    assert categories["Claims"] == {"Other": ["results/tiny/tables/claims.html"]}
 
 
 def test_a_typo_stops_before_any_job_with_one_line(tmp_path):
