@@ -140,6 +140,9 @@ def test_the_figure_fits_a_page_and_text_its_boxes(networks):
     for text in texts:
         extent = text.get_window_extent()
         assert figure.bbox.x0 <= extent.x0 < extent.x1 <= figure.bbox.x1
+        for box in boxes:
+            inside = box.x0 <= extent.x0 and extent.x1 <= box.x1
+            assert inside or not box.overlaps(extent), text.get_text()
         if "→" in text.get_text():
             assert any(
                 b.x0 <= extent.x0 and extent.x1 <= b.x1 and b.y0 <= extent.y0 and extent.y1 <= b.y1

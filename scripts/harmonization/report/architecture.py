@@ -145,8 +145,11 @@ def draw_network(axis: Axes, network: Network, placed: list[Placed], top: float)
     for place in placed:
         if lane := lane_of(network, place.step):
             lanes.setdefault(lane, []).append(place)
+    holders = {lane.split(".")[0] for lane in lanes}
     for lane, members in lanes.items():
-        draw_lane(axis, lane, members, top)
+        # Parts of one kind need no more than their own names, which are no wider than a box.
+        name = lane if len(holders) > 1 else lane.split(".", 1)[1]
+        draw_lane(axis, name, members, top)
     for place in placed:
         for number in place.step.feeds_on:
             draw_arrow(axis, placed[number], place, top)
@@ -154,14 +157,14 @@ def draw_network(axis: Axes, network: Network, placed: list[Placed], top: float)
         draw_box(axis, place, top)
 
 
-def draw_lane(axis: Axes, lane: str, members: list[Placed], top: float) -> None:
+def draw_lane(axis: Axes, name: str, members: list[Placed], top: float) -> None:
     """Draw the background of a parallel part with its name."""
     left = min(p.x - p.width / 2 for p in members) - 1
     right = max(p.x + p.width / 2 for p in members) + 1
     upper = top + members[0].y - BOX[1] / 2 - 3.1
     height = BOX[1] + 3.8
     axis.add_patch(plt.Rectangle((left, upper), right - left, height, color="0.93", lw=0, zorder=0))
-    axis.text(left + 0.8, upper + 1.5, lane, fontsize=FONT, color="0.35", va="center", zorder=3)
+    axis.text(left + 0.8, upper + 1.5, name, fontsize=FONT, color="0.35", va="center", zorder=3)
 
 
 def draw_arrow(axis: Axes, start: Placed, end: Placed, top: float) -> None:
