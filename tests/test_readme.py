@@ -21,6 +21,11 @@ LONG = [
     *("mtl_hard", "mtl_cascade", "msp_espcn", "msp_self", "msp_no_auxiliary", "msp_ridge_cnn"),
     "truth",
 ]
+COMPARED_LONG = [
+    *(("msp_espcn", other) for other in ("espcn", "mtl_cascade", "msp_self", "espcn_long")),
+    *(("msp_espcn", other) for other in ("ridge_mlp", "ensemble_mean", "msp_no_auxiliary")),
+    *(("ridge_cnn", "msp_espcn"), ("msp_ridge_cnn", "ridge_cnn")),
+]
 SIGNAL = [
     *("identity", "denoised", "noise_free", "affine", "ridge", "ridge_mlp", "ridge_cnn"),
     *("espcn", "espcn_long", "mtl_hard", "msp_espcn", "rescan", "truth"),
@@ -67,13 +72,27 @@ def numbers_in(cells):
     return [float(number) for cell in cells for number in re.findall(r"[+-]?\d+\.\d+", cell)]
 
 
-def assert_errors(rows, scores, methods):
+def assert_errors(rows, scores, methods, targets=TARGETS):
     """Each row shows the patch MSE and excess of a method on every target, x 1000."""
-    means = scores.groupby(["method", "target", "metric"])["value"].mean() * 1000
+    brain = scores[scores["region"] == "brain"]
+    means = brain.groupby(["method", "target", "metric"])["value"].mean() * 1000
     for row, method in zip(rows, methods, strict=True):
         of_method = means[method]
-        expected = [of_method[t, metric] for t in TARGETS for metric in ("patch_mse", "excess")]
+        expected = [of_method[t, metric] for t in targets for metric in ("patch_mse", "excess")]
         assert numbers_in(row) == pytest.approx(expected, abs=6e-4), method  # three digits
+
+
+def changes_of(scores, method, others, targets, metric="patch_mse"):
+    """Changes of a method's errors from those of each other method, by subject and target."""
+    errors = errors_of(scores[scores["method"].isin([method, *others])], metric)[targets]
+    return [relative_changes(errors, method, other) for other in others]
+
+
+def assert_change(cells, comparison, within=0.06):
+    """Cells show the mean change with its interval, and in how many subjects it is lower."""
+    expected = [comparison.change, comparison.low, comparison.high]
+    assert numbers_in(cells[:1]) == pytest.approx(expected, abs=within), cells
+    assert cells[1] == f"{comparison.wins}/{comparison.n}"
 
 
 def test_the_table_of_eight_folds_follows_from_the_scores_of_every_subject(scores):
@@ -89,33 +108,39 @@ def test_the_table_of_classical_rivals_follows_from_the_scores_of_three_folds(sc
 
 
 def test_the_declared_comparisons_follow_from_the_scores_of_every_subject(scores):
-    complete = scores[scores["method"].isin(["msp_espcn", *DECLARED])]
-    errors = errors_of(complete, "patch_mse")[TARGETS]
-    found = [
-        compare(relative_changes(errors, "msp_espcn", other).mean(axis=1)) for other in DECLARED
-    ]
+    changes = changes_of(scores, "msp_espcn", DECLARED, TARGETS)
+    found = [compare(of_other.mean(axis=1)) for of_other in changes]
     adjusted = holm([comparison.p for comparison in found])
     _, rows = table_of("README.md", "Eight folds at equal computation", 1)
     for row, comparison, p in zip(rows, found, adjusted, strict=True):
-        _, change, wins, shown_p, verdict = row
-        expected = [comparison.change, comparison.low, comparison.high]
-        assert numbers_in([change]) == pytest.approx(expected, abs=0.06), row
-        assert wins == f"{comparison.wins}/{comparison.n}"
+        _, *cells, shown_p, verdict = row
+        assert_change(cells, comparison)
         assert float(shown_p) == pytest.approx(p, abs=6e-4)
         assert verdict == ("supported" if comparison.high < 0 and p < 0.05 else "the opposite")
 
 
-def test_errors_and_changes_of_long_trainings_follow_from_the_scores_of_the_run():
-    scores = scores_of("phantom_small_long").set_index(["metric", "region", "target", "method"])
-    errors = {metric: scores["value"][metric]["brain"] for metric in ("patch_mse", "excess")}
+def test_the_table_of_long_trainings_follows_from_the_scores_of_every_subject():
+    scores = scores_of("phantom_small_long")
     rows = rows_of_methods("docs/results.md", "With nine times the training", 0, LONG)
-    for (_, _, *cells), method in zip(rows, LONG, strict=True):
-        shown, changes = numbers_in(cells[:2]), numbers_in(cells[2:])
-        expected = [1e3 * errors[m][t][method] for t in TARGETS[:2] for m in errors]
-        assert shown == pytest.approx(expected, abs=6e-4), method
-        of_targets = [errors["patch_mse"][target] for target in TARGETS[:2]]
-        expected = [100 * each[method] / each["espcn"] - 100 for each in of_targets]
-        assert changes == pytest.approx(expected, abs=0.051), method
+    assert_errors([row[2:4] for row in rows], scores, LONG, TARGETS[:2])
+    others = [method for method in LONG if method != "espcn"]
+    shown = {method: numbers_in(row[4:]) for row, method in zip(rows, LONG, strict=True)}
+    assert shown.pop("espcn") == [0, 0]
+    for method in others:
+        (changes,) = changes_of(scores, method, ["espcn"], TARGETS[:2])
+        assert shown[method] == pytest.approx(list(changes.mean()), abs=0.051), method
+
+
+def test_comparisons_of_long_trainings_follow_from_the_scores_of_every_subject():
+    scores = scores_of("phantom_small_long")
+    _, rows = table_of("docs/results.md", "With nine times the training", 1)
+    for row, (method, other) in zip(rows, COMPARED_LONG, strict=True):
+        assert row[:2] == [label_of(method), label_of(other)]
+        (changes,) = changes_of(scores, method, [other], TARGETS[:2])
+        (by_excess,) = changes_of(scores, method, [other], TARGETS[:2], "excess")
+        assert_change(row[2:4], compare(changes.mean(axis=1)), within=0.006)
+        assert numbers_in(row[4:6]) == pytest.approx(list(changes.mean()), abs=0.006)
+        assert numbers_in(row[6:]) == pytest.approx([by_excess.mean(axis=None)], abs=0.06)
 
 
 def test_the_table_of_limited_data_follows_from_the_table_of_the_run():
