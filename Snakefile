@@ -102,9 +102,14 @@ onsuccess:
             "python -m record_provenance --results {P.results:q} --root {ROOT:q}"
             " --output {P.provenance:q}"
         )
-    print(
-        f"Tables:  {P.results}/tables\nFigures: {P.results}/figures\nPage:    {P.page}"
-    )
+    # A call for single files may have made none of them.
+    for shown, path in (
+        ("Tables: ", f"{P.results}/tables"),
+        ("Figures:", f"{P.results}/figures"),
+        ("Page:   ", P.page),
+    ):
+        if os.path.exists(path):
+            print(shown, path)
 
 
 # The very last thing on the console, whatever Snakemake still has to say.
