@@ -1,7 +1,8 @@
 """Try six settings of a method's training on the validation subject of one fold.
 
 Every method gets the same six: its learning rates times 1/3, 1 and 3, each with and without decay
-of the weights. The best of them is then trained for twice the steps.
+of the weights. The best of them is then trained for twice the steps. A training that diverges has
+no error, and the others go on.
 """
 
 import argparse
@@ -12,10 +13,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-from harmonization.files import run_command, tell, write_json
+from harmonization.files import InputError, run_command, tell, write_json
 from harmonization.learning.devices import choose_device
 from harmonization.learning.fitting import Fit, fit_model
 from harmonization.learning.sizing import lengthened
+from harmonization.learning.training import DivergedError
 from harmonization.seeds import seed_of
 
 RATES = (1 / 3, 1.0, 3.0)
@@ -43,13 +45,17 @@ def main() -> None:
     common = (args.method, args.target, 0, 0, seed)
     wanted = Fit(*common, args.settings, args.components, args.matches, args.precision)
 
-    def error_of(training: dict[str, Any], label: str) -> float:
+    def error_of(training: dict[str, Any], label: str) -> float | None:
         changed = dataclasses.replace(wanted, settings={**args.settings, "training": training})
 
         def report(line: str) -> None:
             tell(f"{args.method} {args.target} {label}: {line}")
 
-        _, card, _ = fit_model(changed, args.manifest, device, report)
+        try:
+            _, card, _ = fit_model(changed, args.manifest, device, report)
+        except DivergedError as error:
+            report(f"diverged ({error})")
+            return None
         return card.outcome["validation_mse"]
 
     started = time.process_time()
@@ -57,19 +63,25 @@ def main() -> None:
     for rate, decay in itertools.product(RATES, DECAYS):
         error = error_of(varied(args.settings["training"], rate, decay), f"{rate:.2g} {decay:.2g}")
         tried.append({"rate": round(rate, 3), "weight_decay": decay, "validation_mse": error})
-    best = min(tried, key=lambda row: row["validation_mse"])
+    ended = [row for row in tried if row["validation_mse"] is not None]
+    if not ended:
+        raise InputError(f"{args.method}: all six trainings diverged; lower its learning rates")
+    best = min(ended, key=lambda row: row["validation_mse"])
     chosen = varied(args.settings["training"], best["rate"], best["weight_decay"])
     doubled = error_of(lengthened(chosen, 2), "twice the steps")
     outcome = {
         "target": args.target,
         "tried": tried,
-        "doubling": doubled / best["validation_mse"] - 1,
+        "doubling": None if doubled is None else doubled / best["validation_mse"] - 1,
         "cpu_seconds": round(time.process_time() - started),
     }
     write_json(args.output, outcome)
     for row in tried:
-        tell("{rate:5.2f} x rate, decay {weight_decay}: {validation_mse:.4f}".format(**row))
-    tell(f"twice the steps: {outcome['doubling']:+.1%}")
+        error = row["validation_mse"]
+        shown = "diverged" if error is None else f"{error:.4f}"
+        tell(f"{row['rate']:5.2f} x rate, decay {row['weight_decay']}: {shown}")
+    doubling = outcome["doubling"]
+    tell(f"twice the steps: {'diverged' if doubling is None else f'{doubling:+.1%}'}")
 
 
 def varied(training: dict[str, Any], rate: float, decay: float) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import torch
 from conftest import FIT_SETTINGS, write_fold
 from safetensors.torch import load_file
 
-from harmonization.files import read_json
+from harmonization.files import read_json, sha256
 from harmonization.images.nifti import read_image
 from harmonization.learning.models import Card, load_model
 
@@ -47,6 +47,7 @@ def fit(command, fold, tmp_path):
         by=None,
         wing="networks",
         refused="",
+        seeded_as=None,
         **settings,
     ):
         folder = tmp_path / f"models/{method}-{target}-{seed}"
@@ -58,6 +59,7 @@ def fit(command, fold, tmp_path):
             "target": target,
             "fold": 0,
             "seed": seed,
+            "seeded-as": seeded_as,
             "output": folder,
             "components": list(components) or None,
             "matches": list(matches) or None,
@@ -193,6 +195,15 @@ def test_a_network_is_widened_to_the_size_of_another(fit):
     assert cards[0].path_parameters < cards[0].parameters
 
 
+def test_a_twin_draws_the_random_numbers_of_the_other(fit):
+    one, other, twin = (
+        fit(name, "espcn", training=TRAINING, seeded_as=seeded_as)
+        for name, seeded_as in (("one", None), ("other", None), ("twin", "one"))
+    )
+    weights = [sha256(folder / "weights.safetensors") for folder in (one, other, twin)]
+    assert weights[2] == weights[0] != weights[1]
+
+
 def test_a_training_is_lengthened_to_the_computation_of_another(fit):
     components = [fit("espcn", "espcn", target=t, training=TRAINING) for t in SCALES]
     msp = fit("msp", "multi_stage", components=components, settings=MSP, training=TRAINING)
@@ -263,13 +274,20 @@ def test_a_component_is_as_wide_as_the_network_of_all_targets_needs(fit):
     assert len(widths) == 1
 
 
+@pytest.fixture
+def tune(command, fold, tmp_path):
+    def run(training):
+        settings = FIT_SETTINGS | {"plugin": "espcn", "training": training}
+        options = {"method": "espcn", "settings": json.dumps(settings), "manifest": fold}
+        return command("tune", options | {"target": "a", "output": tmp_path / "tuning.json"})
+
+    return run
+
+
 def test_six_settings_are_tried_and_the_best_is_trained_for_twice_the_steps(
-    command, fold, tmp_path
+    command, tune, tmp_path
 ):
-    settings = FIT_SETTINGS | {"plugin": "espcn", "training": TRAINING}
-    options = {"method": "espcn", "settings": json.dumps(settings), "manifest": fold}
-    options |= {"target": "a", "output": tmp_path / "tuning.json"}
-    assert command("tune", options) == (0, "")
+    assert tune(TRAINING) == (0, "")
     found = read_json(tmp_path / "tuning.json")
     tried = [(row["rate"], row["weight_decay"]) for row in found["tried"]]
     assert tried == [(rate, decay) for rate in (0.333, 1, 3) for decay in (0, 1)]
@@ -277,3 +295,24 @@ def test_six_settings_are_tried_and_the_best_is_trained_for_twice_the_steps(
     assert len(set(errors)) == 6
     assert "step 8/8" in command.said
     assert f"twice the steps: {found['doubling']:+.1%}" in command.said
+
+
+def with_rate(rate):
+    return {**TRAINING, "phases": [{"steps": 4, "learning_rate": rate}]}
+
+
+def test_a_setting_that_diverges_leaves_the_others(command, tune, tmp_path):
+    assert tune(with_rate(1e4)) == (0, "")
+    errors = [row["validation_mse"] for row in read_json(tmp_path / "tuning.json")["tried"]]
+    assert errors[0] is not None
+    assert errors[-1] is None
+    assert "3.00 x rate, decay 1.0: diverged" in command.said
+
+
+def test_a_method_of_which_every_setting_diverges_is_not_tuned(tune, tmp_path):
+    code, said = tune(with_rate(1e6))
+    assert (code, said) == (
+        1,
+        "error: espcn: all six trainings diverged; lower its learning rates\n",
+    )
+    assert not (tmp_path / "tuning.json").exists()

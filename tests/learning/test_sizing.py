@@ -95,14 +95,15 @@ def test_what_cannot_be_matched_is_refused():
         setting_for(50, lambda width: 1000 * width, "width")
 
 
-def test_a_longer_training_has_as_many_validations():
+def test_a_training_of_another_length_can_stop_as_early():
     short = training(
         {"steps": 10, "learning_rate": 1e-3, "warm_up": 2}, {"steps": 4, "learning_rate": 1e-4}
     )
     longer = lengthened(short, 2.5)
     assert [phase["steps"] for phase in longer["phases"]] == [25, 10]
     assert [phase.get("warm_up") for phase in longer["phases"]] == [5, None]
-    assert longer["validate_every"] == 12
+    assert longer["validate_every"] == short["validate_every"]
+    assert lengthened(short, 0.5)["validate_every"] < short["validate_every"]
     assert short["phases"][0]["steps"] == 10
     with pytest.raises(InputError, match="computes less than the components of this one"):
         lengthened(short, -1)

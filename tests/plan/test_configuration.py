@@ -2,6 +2,7 @@
 
 import itertools
 import re
+from importlib import import_module
 
 import pytest
 import yaml
@@ -9,9 +10,11 @@ from conftest import EMBEDDED, ROOT
 
 from document_configuration import documented
 from harmonization.files import InputError
+from harmonization.learning.network import FeatureNetwork
 from harmonization.plan.configuration import check_run, merge, with_own_platforms
 from harmonization.plan.folds import parts_of_fold, read_limits
 from harmonization.plan.methods import FAMILIES, choose_methods, method_files, read_methods
+from harmonization.plan.plugins import class_name, module_of
 
 NO_RUNS = {"config", "travelling_heads", "claims", "known_settings"}
 RUNS = sorted({p.stem for p in (ROOT / "config").glob("*.yaml")} - NO_RUNS)
@@ -34,6 +37,36 @@ def test_the_configurations_in_the_repository_are_valid(run):
     assert set(config["methods"]) - set(FAMILIES) <= set(read_run(config))
 
 
+@pytest.mark.parametrize("run", RUNS)
+def test_an_msp_builds_on_networks_with_features_alone(run):
+    """Whichever of its alternatives has the lowest error on validation."""
+    config = merge(EMBEDDED, yaml.safe_load((ROOT / f"config/{run}.yaml").read_text()))
+    config["dataset"]["root"] = config["dataset"]["root"] or "somewhere"
+    methods = read_run(config)
+    for method in methods.values():
+        for component in method.builds_on if method.plugin == "multi_stage" else ():
+            for name in component.methods:
+                plugin = methods[name].plugin
+                module = import_module(module_of(methods[name].wing, plugin))
+                assert issubclass(getattr(module, class_name(plugin)), FeatureNetwork), name
+
+
+def test_what_changes_the_short_and_full_phases_changes_those_between_them_too():
+    """Phases that are left out would be those of the method from which the rest is inherited."""
+    for name, file in method_files(ROOT / "config/methods").items():
+        own = yaml.safe_load(file.read_text())
+        changed = {k for k, v in own.get("training", {}).items() if "phases" in v}
+        both = {"short", "full"} <= changed
+        assert not both or ("small" in changed) == ("small" in read_trainings(name)), name
+
+
+def read_trainings(name):
+    """Lengths of training that a method has, its own and inherited ones."""
+    own = yaml.safe_load(method_files(ROOT / "config/methods")[name].read_text())
+    inherited = read_trainings(own["like"]) if "like" in own else {}
+    return {**inherited, **own.get("training", {})}
+
+
 @pytest.mark.parametrize("length", ["short", "full"])
 def test_every_method_is_valid_and_says_where_it_comes_from(length):
     methods = read_methods(EMBEDDED | {"methods": METHODS, "training": length}, ROOT)
@@ -52,6 +85,13 @@ def test_every_method_is_valid_and_says_where_it_comes_from(length):
         (
             {"dataset": {"slab": {"center": 20, "thickness": 20}}},
             "unknown key 'center' at dataset.slab; did you mean 'centre'?",
+        ),
+        ({"platforms": {"Prisma 3T": {"scale": 1}}}, "platforms: 'Prisma 3T' does not match"),
+        ({"platforms": {"all": {"scale": 1}}}, "platforms: 'all' does not match"),
+        ({"overrides": {"espcn": None}}, "overrides.espcn: None is not of type 'object'"),
+        (
+            {"methods": ["gain"], "overrides": {"gain": {"settings": None}}},
+            "overrides.gain.settings: None are no keys with values",
         ),
         ({"platforms": {"ge_st": {"sesion": "x"}}}, "did you mean 'session'?"),
         ({"dataset": {"subjects": "four"}}, "dataset.subjects: 'four' is not of type 'integer'"),

@@ -17,6 +17,7 @@ from harmonization.report.claims import (
     NOT_SUPPORTED,
     SUPPORTED,
     UNDECIDABLE,
+    UNTESTED,
     claims_table,
 )
 
@@ -115,15 +116,15 @@ def test_what_the_run_lacks_is_said():
     nothing = BELOW | {"against": {"best_of": ["multi_task"]}}
     excess = BELOW | {"metric": "excess"}
     designed = {"id": "W", "statement": "S.", "answer": "By design. So it is."}
-    untested = designed | {"answer": "Untested. Nobody did."}
+    untested = designed | {"answer": "Not tested. Nobody did."}
     table = judged([absent, nothing, excess, designed, untested], 0.05)
-    assert table["verdict"].tolist() == [ABSENT, ABSENT, ABSENT, BY_DESIGN, UNDECIDABLE]
+    assert table["verdict"].tolist() == [ABSENT, ABSENT, ABSENT, BY_DESIGN, UNTESTED]
     assert table["reason"].tolist() == [
         "The run has no three.",
         "The run has no method to compare it with.",
         "Only a phantom has excess.",
         "So it is.",
-        "Untested. Nobody did.",
+        "Nobody did.",
     ]
 
 

@@ -43,6 +43,7 @@ rule fit:
             P.model, PLAN.matched(w.method, w.target, w.fold, w.seed)
         ),
         template=lambda w: " ".join(PLAN.template(w.method, w.fold)),
+        seeded_as=lambda w: METHODS[w.method].seeded_as,
         precision=config["precision"],
         folder=subpath(output.weights, parent=True),
         # No output, for Snakemake removes the outputs of a job that failed.
@@ -52,7 +53,7 @@ rule fit:
     shell:
         "CONSOLE=/dev/fd/3 python -m fit --method {wildcards.method} --settings {params.settings:q}"
         " --manifest {input.manifest:q} --target {wildcards.target} --fold {wildcards.fold}"
-        " --seed {wildcards.seed} --components {params.components}"
+        " --seed {wildcards.seed} --seeded-as {params.seeded_as} --components {params.components}"
         " --matches {params.matches}"
         " --template {params.template}"
         " --precision {params.precision} --gpus {resources.gpu}"

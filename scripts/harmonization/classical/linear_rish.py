@@ -19,8 +19,8 @@ class LinearRish(TemplateModel):
     """Harmonisation of rotation invariant features for travelling heads (Mirzaalian 2018).
 
     The energy of an order of the spherical harmonics does not change when the head turns. At each
-    voxel of the template, the mean energy of the target over the training subjects, relative to
-    that of the source, tells how an order of a new source must be rescaled there. Its voxels find
+    voxel of the template, the energy of the target relative to that of the source, mean over the
+    training subjects, tells how an order of a new source must be rescaled there. Its voxels find
     their place by registration to the template.
 
     Parameters

@@ -101,7 +101,9 @@ def setting_for(wanted: int, size: Callable[[int], int], name: str) -> int:
 
 
 def lengthened(training: dict[str, Any], factor: float) -> dict[str, Any]:
-    """A training with `factor` times as many steps in every phase, validated as often in all.
+    """A training with `factor` times as many steps in every phase.
+
+    It can stop as early as the other: a longer one is validated at the same intervals.
 
     Raises
     ------
@@ -117,5 +119,5 @@ def lengthened(training: dict[str, Any], factor: float) -> dict[str, Any]:
             "matches: the other method computes less than the components of this one alone; match "
             "a longer one"
         )
-    every = max(1, round(training["validate_every"] * factor))
+    every = max(1, round(training["validate_every"] * min(factor, 1)))
     return {**training, "phases": phases, "validate_every": every}

@@ -21,6 +21,10 @@ from harmonization.learning.patches import Cores, PatchData, patch_mse
 from harmonization.learning.weighting import WEIGHTINGS, Losses, Weighting
 
 
+class DivergedError(InputError):
+    """The loss of a training is not finite."""
+
+
 @dataclass(frozen=True)
 class Progress:
     """One row of a training's history; errors are patch MSE of normalised images."""
@@ -79,7 +83,7 @@ def train(
 
     Raises
     ------
-    InputError
+    DivergedError
         If the loss is not finite; the message names the patches of that batch.
     StoppedError
         If a signal or the end of the job's time stopped it.
@@ -275,7 +279,7 @@ def training_step(
     loss = losses.total()
     if not math.isfinite(loss.item()):
         patches = data.patches[chosen.to(data.patches.device)].tolist()
-        raise InputError(
+        raise DivergedError(
             f"training: the loss is {loss.item()} at step {step}, patches (subject, core) "
             f"{patches}; lower the learning rate, or look at these scans"
         )

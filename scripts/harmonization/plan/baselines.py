@@ -54,7 +54,12 @@ def read_baseline(folder: Path, root: Path, overrides: Settings) -> Settings:
     schemas = found.get("settings", {})
     defaults = {key: schema["default"] for key, schema in schemas.items()}
     schema = {"type": "object", "additionalProperties": False, "properties": schemas}
-    values = defaults | overrides.get("settings", {})
+    given = overrides.get("settings", {})
+    if not isinstance(given, dict):
+        raise InputError(
+            f"configuration: overrides.{folder.name}.settings: {given!r} are no keys with values"
+        )
+    values = defaults | given
     return found | {"settings": check_settings(values, schema, f"method {folder.name}: settings")}
 
 

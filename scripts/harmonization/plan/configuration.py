@@ -79,7 +79,7 @@ def _typed(value: Any, schema: Any, root: Settings) -> Any:
         for alternative in schema.get("oneOf", []):
             known |= alternative.get("properties", {})
         other = schema.get("additionalProperties")
-        named = schema.get("propertyNames") == {"type": "string"}
+        named = schema.get("propertyNames", {}).get("type") == "string"
         return {
             str(key) if named else key: _typed(item, known.get(key, other), root)
             for key, item in value.items()

@@ -93,6 +93,8 @@ class Method:
         What it is made equal to.
     selects_on : {'validation', 'test'}
         Subjects on whose error the fit selects; ``test`` leaks, and only a control may say it.
+    seeded_as : str
+        Method whose random numbers its trainings draw; itself but for a twin of another.
     needs_template : bool
         Whether its fit reads the template of its fold.
     rules : Path or None
@@ -121,6 +123,7 @@ class Method:
     solve: Settings | None = None
     matches: Match | None = None
     selects_on: str = "validation"
+    seeded_as: str = ""
     needs_template: bool = False
     rules: Path | None = None
     fitted: tuple[str, ...] = ()
@@ -257,6 +260,9 @@ def read_methods(config: Settings, root: Path) -> dict[str, Method]:
             )
         settings = check(merge(settings, overrides), schema, f"method {name}")
         methods[name] = _method(name, family, settings, config["training"])
+        twin, known = methods[name].seeded_as, list(method_files(folder))
+        if twin and twin not in known:
+            raise InputError(f"method {name}: seeded_as: no method '{twin}'{suggest(twin, known)}")
         reason = _unsuitable(settings, config)
         if reason and methods[name].reads != "denoised":
             raise InputError(f"configuration: methods: '{name}' {reason}; leave it out")
@@ -405,6 +411,7 @@ def _method(name: str, family: str, settings: Settings, length: str) -> Method:
         solve=solve,
         matches=Match(**settings["matches"]) if "matches" in settings else None,
         selects_on=_selection(name, settings, common["role"]),
+        seeded_as=settings.get("seeded_as", name),
         needs_template="template" in settings.get("needs", []),
     )
 

@@ -18,7 +18,8 @@ from harmonization.report.comparison import (
 
 SUPPORTED, NOT_SUPPORTED = "supported", "not supported"
 UNDECIDABLE, ABSENT = "not decidable at this scale", "not in this run"
-BY_DESIGN = "answered by design"
+BY_DESIGN, UNTESTED = "answered by design", "not tested"
+ANSWERS = {"By design": BY_DESIGN, "Not tested": UNTESTED}  # how an answer without scores begins
 CHOSEN = "best on validation"  # a method that is another one in each fold and on each target
 COLUMNS = (
     *("claim", "statement", "method", "against", "metric", "declared", "change", "low", "high"),
@@ -82,13 +83,8 @@ def judged_by(
         "largest": np.nan,
     }
     if answer := claim.get("answer"):
-        first, _, rest = answer.partition(". ")
-        by_design = first == "By design"
-        return row | {
-            "metric": None,
-            "verdict": BY_DESIGN if by_design else UNDECIDABLE,
-            "reason": rest if by_design else answer,
-        }
+        first, _, reason = answer.partition(". ")
+        return row | {"metric": None, "verdict": ANSWERS[first], "reason": reason}
     against = claim["against"]
     candidates = chosen_from(against, methods, validation)
     label = {name: shown["label"] for name, shown in methods.items()}
