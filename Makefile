@@ -2,7 +2,7 @@
 # make test      set up if needed, then the tests; make test-slow runs the slow ones
 # make effects   how much of each scanner effect of the phantom a linear map undoes; half an hour
 # make tune METHOD="espcn msp_espcn"   try other settings of methods on the tuning cohort
-# make clean     remove all results except downloads
+# make clean     remove all results except downloads, and what Snakemake knows of them
 # make lock      resolve envs/requirements.in into new exact pins
 
 PYTHON ?= python3
@@ -64,5 +64,5 @@ lock: setup
 	@$(BIN)/python envs/lock.py
 
 clean:
-	[ ! -d results ] || find results -mindepth 1 -maxdepth 1 ! -name downloads -exec rm -rf {} +
-	rm -rf .snakemake
+	[ ! -d results ] || find results/ -mindepth 1 -maxdepth 1 ! -name downloads -exec rm -rf {} +
+	[ ! -d .snakemake ] || find .snakemake -mindepth 1 -maxdepth 1 ! -name metadata -exec rm -rf {} +

@@ -7,7 +7,7 @@ import argparse
 import json
 from pathlib import Path
 
-from harmonization.files import run_command, write_json
+from harmonization.files import run_command, sha256, write_json
 from harmonization.learning.lattice import Lattice
 from harmonization.learning.manifest import counted_patches
 
@@ -18,6 +18,9 @@ def main() -> None:
     parser.add_argument("--targets", nargs="+", required=True)
     parser.add_argument(
         "--masks", type=Path, nargs="+", required=True, help="of each subject, one a target"
+    )
+    parser.add_argument(
+        "--references", type=Path, nargs="+", required=True, help="what scores are made with"
     )
     parser.add_argument("--scales", type=json.loads, required=True, help="r of every target")
     parser.add_argument("--lattice", type=json.loads, required=True)
@@ -32,7 +35,10 @@ def main() -> None:
     }
     for subject, cores in patches.items():
         print(f"{subject}: {len(cores)} patches count")
-    write_json(args.output, {"test": args.subjects, "patches": patches})
+    # A file of other content, so that evaluations follow their references: Snakemake takes a small
+    # file that is written again with the same content for the old one.
+    references = [sha256(path) for path in args.references]
+    write_json(args.output, {"test": args.subjects, "patches": patches, "references": references})
 
 
 if __name__ == "__main__":

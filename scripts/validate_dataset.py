@@ -12,7 +12,7 @@ import yaml
 
 from harmonization.data.validation import validate_dataset, validate_reports
 from harmonization.files import InputError, read_json, run_command, write_text
-from harmonization.plan.configuration import check_run, merge
+from harmonization.plan.configuration import check_run, merge, with_own_platforms
 from harmonization.plan.sources import SOURCES
 
 ROOT = Path(__file__).parent.parent
@@ -29,7 +29,8 @@ def main() -> None:
     args = parser.parse_args()
 
     default = yaml.safe_load((ROOT / "config/config.yaml").read_text())
-    config = check_run(merge(default, read_changes(args.config)), ROOT)
+    changes = read_changes(args.config)
+    config = check_run(with_own_platforms(merge(default, changes), changes), ROOT)
     if config["dataset"]["kind"] == "phantom":
         config["platforms"] = {n: {**p, **FIRST_SCAN} for n, p in config["platforms"].items()}
     if args.reports:

@@ -69,3 +69,17 @@ def test_a_console_that_is_gone_ends_nothing():
     paths = os.environ | {"PYTHONPATH": str(ROOT / "scripts"), "CONSOLE": "/nowhere/console"}
     command = [sys.executable, "-c", COMMAND, "fine"]
     assert subprocess.check_output(command, text=True, env=paths) == "fine\n"
+
+
+def test_cleaning_keeps_downloads_and_what_snakemake_knows_of_them(tmp_path):
+    """Also where `results` is a link, as on clusters."""
+    (tmp_path / "results").symlink_to(tmp_path / "scratch")
+    for file in ("scratch/downloads/scan", "scratch/run/table", ".snakemake/metadata/scan"):
+        (tmp_path / file).parent.mkdir(parents=True)
+        (tmp_path / file).touch()
+    (tmp_path / ".snakemake/locks").mkdir()
+    done = subprocess.run(["make", "-f", ROOT / "Makefile", "clean"], cwd=tmp_path, check=False)
+    assert done.returncode == 0
+    left = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
+    assert left == {"scratch/downloads/scan", ".snakemake/metadata/scan"}
+    assert [path.name for path in (tmp_path / ".snakemake").iterdir()] == ["metadata"]

@@ -112,9 +112,11 @@ def whole_folder(path: str | Path) -> Iterator[Path]:
     Raises
     ------
     InputError
-        If there is anything at `path` but an empty folder.
+        If there is anything at `path` but an empty folder, or a file system is mounted there.
     """
-    path = Path(path).absolute()
+    path = Path(path).resolve()
+    if path.is_mount():
+        raise InputError(f"{path}: a file system is mounted there; give a new folder in it")
     if path.exists() and not (path.is_dir() and not any(path.iterdir())):
         raise InputError(f"{path}: is there already and not empty; give a new folder")
     path.parent.mkdir(parents=True, exist_ok=True)

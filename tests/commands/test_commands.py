@@ -9,7 +9,7 @@ from conftest import write_model
 from scipy.spatial.transform import Rotation
 
 from harmonization.data.bids import read_gradients, write_gradients
-from harmonization.files import read_json, write_json
+from harmonization.files import read_json, sha256, write_json
 from harmonization.images.nifti import read_image, write_image
 from harmonization.learning.models import Specification
 from harmonization.learning.network import Task
@@ -443,10 +443,13 @@ def test_patches_to_score_count_on_every_target(command, tmp_path):
         # Masks come in the order of the targets, scales in any.
         "targets": ["z", "a"],
         "masks": [tmp_path / "z.nii", tmp_path / "a.nii"],
+        "references": [tmp_path / "a.nii"],
         "scales": json.dumps({"a": 2, "z": 1}),
         "lattice": json.dumps({"core": 7, "minimum_inside": 0.5}),
         "output": tmp_path / "scoring.json",
     }
     assert command("split_scoring", options) == (0, "")
     assert "patches count" in command.said
-    assert read_json(options["output"]) == {"test": ["x"], "patches": {"x": [[0, 0, 1]]}}
+    written = read_json(options["output"])
+    assert written.pop("references") == [sha256(tmp_path / "a.nii")]
+    assert written == {"test": ["x"], "patches": {"x": [[0, 0, 1]]}}

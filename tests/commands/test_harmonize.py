@@ -1,6 +1,7 @@
 """A new scan is harmonised as the benchmark harmonises its own, and refused if it does not fit."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -371,6 +372,23 @@ def test_what_does_not_fit_is_refused_in_one_line(command, scan, model, spoil, n
     assert named in error
     assert finding in error
     assert sorted(scan["out"].parent.rglob("*")) == before
+
+
+def test_a_link_to_an_empty_folder_takes_the_result(command, scan, model, tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    scan["out"].symlink_to(tmp_path / "elsewhere")
+    scan["model"] = model("espcn")
+    assert command("harmonize", scan) == (0, "")
+    assert scan["out"].is_symlink()
+    assert list((tmp_path / "elsewhere").rglob("*dwimap.nii.gz"))
+
+
+def test_a_mounted_file_system_is_no_place_for_a_result(command, scan, model):
+    scan |= {"model": model("espcn"), "out": Path("/proc")}
+    assert command("harmonize", scan) == (
+        1,
+        "error: /proc: a file system is mounted there; give a new folder in it\n",
+    )
 
 
 def test_nothing_is_left_if_it_fails_while_writing(command, scan, model, monkeypatch):

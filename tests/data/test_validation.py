@@ -245,6 +245,11 @@ def all_infinite(s):
     s.change(s.dwi, lambda d: d + np.float32(np.inf))
 
 
+@corruption("dwi.nii.gz", "volume 0 has the same value all over the brain")
+def a_first_volume_without_signal(s):
+    s.change(s.dwi, lambda data: np.concatenate([0 * data[..., :1], data[..., 1:]], axis=-1))
+
+
 @corruption("dwi.nii.gz", "volume 5 has the same value all over the brain")
 def a_constant_volume(s):
     def change(data):
@@ -415,6 +420,12 @@ def directions_on_one_side(s):
 @corruption("dwi.nii.gz", "is no NIfTI image (w2 should be positive")
 def a_quaternion_that_is_no_rotation(s):
     s.patch_header(s.dwi, 252, struct.pack("<hh", 1, 0))
+    s.patch_header(s.dwi, 256, struct.pack("<3f", 0.8, 0.8, 0))
+
+
+@corruption("dwi.nii.gz", "the quaternion of its qform is no rotation (w2 should be positive")
+def a_quaternion_that_is_no_rotation_beside_a_valid_affine(s):
+    s.patch_header(s.dwi, 252, struct.pack("<hh", 1, 1))
     s.patch_header(s.dwi, 256, struct.pack("<3f", 0.8, 0.8, 0))
 
 
@@ -593,6 +604,12 @@ def test_a_corruption_is_refused_with_the_name_of_its_file(study, name):
     assert all("\n" not in problem for problem in problems)
 
 
+def test_one_scan_for_two_platforms_is_refused(study):
+    study.config = merge(CONFIG, {"platforms": {"new": {"session": "ge"}}})
+    problems = [p for p in study.problems() if "platforms.new: its scan is that of 'old'" in p]
+    assert len(problems) == 3
+
+
 @pytest.fixture
 def raw_study(study):
     """The same scans before preprocessing; they need no masks."""
@@ -626,6 +643,19 @@ def test_a_raw_scan_is_refused_for_the_same_reasons(raw_study, name):
     assert matching, raw_study.problems()
     path, _ = matching[0].split(": ", 1)
     assert path.endswith(named) or Path(path).name.endswith(named)
+
+
+def test_a_raw_scan_without_contrast_is_refused(raw_study):
+    """It has no brain to look at."""
+    volumes = np.arange(len(np.loadtxt(raw_study.bval)), dtype=np.float32)
+    raw_study.change(raw_study.dwi, lambda data: 0 * data + 100 + volumes)
+    (problem,) = raw_study.problems()
+    assert "volume 0 has the same value all over the brain" in problem
+
+
+def test_a_raw_scan_has_a_mask_where_the_run_makes_none(raw_study):
+    raw_study.config = merge(raw_study.config, {"preprocessing": {"mask": False}})
+    assert len([p for p in raw_study.problems() if "has no brain mask" in p]) == 6
 
 
 def test_all_problems_come_in_one_report(study):
@@ -959,6 +989,21 @@ def test_the_command_reports_and_fails(command, study, tmp_path):
     assert len(problems) == 2
     assert last == f"error: {study.root}: 2 problems, above"
     assert "Traceback" not in error
+
+
+def test_platforms_of_ones_own_have_nothing_of_the_phantoms(command, study, tmp_path):
+    """The phantom's have entities that scans of another data set need not have."""
+    for path in study.root.rglob("*_acq-st*"):
+        path.rename(path.with_name(path.name.replace("_acq-st", "")))
+    config = {
+        "platforms": {n: {"session": n[:-3], "scale": 1} for n in ("ge_st", "prisma_st")},
+        "source": "ge_st",
+        "targets": ["prisma_st"],
+        "methods": ["identity"],
+        "dataset": {"kind": "bids", "root": str(study.root), "subjects": 3},
+    }
+    (tmp_path / "run.yaml").write_text(yaml.safe_dump(config))
+    assert command("validate_dataset", {"config": tmp_path / "run.yaml"}, study.root) == (0, "")
 
 
 WARNINGS = {

@@ -280,6 +280,25 @@ def test_a_control_may_read_a_variant_of_the_source():
     assert "/denoised/scan/" in lower.full_scan("03286", "trio", "denoised").dwi
 
 
+@pytest.mark.parametrize(("name", "denoised"), [("open_sr", False), ("open", True)])
+def test_a_source_that_is_cropped_was_not_denoised_last(name, denoised):
+    """Who applies a model denoises a scan only at the resolution at which the run did."""
+    assert run(name, denoising="none").reads_denoised("denoised") == denoised
+
+
+def test_two_platforms_of_one_scan_are_refused():
+    """The source would be its own target."""
+    again = {"platforms": {"prisma_st": {"session": "ge", "acquisition": "st"}}}
+    with pytest.raises(InputError, match=r"platforms.prisma_st: its scan is that of 'ge_st', res"):
+        plan(**again)
+    one = run("open").raw_platforms["trio"]
+    with pytest.raises(InputError, match=r"platforms.trio: its scan is that of 'again'"):
+        run("open", platforms={"again": one}, source="again", targets=["trio"])
+    # A lower resolution or another shell of it is a source all the same.
+    for other in {"crop": 2}, {"shell": 500}:
+        run("open", platforms={"again": {**one, **other}}, source="again", targets=["trio"])
+
+
 def test_a_run_of_the_denoised_source_alone_must_not_denoise_it():
     with pytest.raises(InputError, match="methods: none is left, as the run denoises its source"):
         plan(denoising="both", methods=["denoised"])

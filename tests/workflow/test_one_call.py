@@ -186,7 +186,7 @@ SETTINGS = {
         ONE_NETWORK,
     ),
     "overrides, of a label": (
-        {"overrides": {"espcn": {"label": "Other"}}},
+        {"overrides": {"espcn": {"label": "Other {max}"}}},  # no wildcard
         {"describe_methods": 1, "plot_learning_curves": 1}
         | OF_METRICS
         | SLICES
@@ -306,6 +306,24 @@ def test_an_older_file_in_the_place_of_another_is_a_change_too(own, changed, nam
     changed(own / path, change)
     os.utime(own / path, (1e9, 1e9))
     assert planned_rules(own, own / "run.yaml") == expected
+
+
+def test_a_call_that_was_cut_short_leaves_nothing_stale(own, tmp_path):
+    """What a finished job wrote with the same content as before must not hide the change."""
+    folder = tmp_path / "cut"
+    shutil.copytree(own, folder, symlinks=True)
+    path, change, expected = FILES["series of the test subject"]
+    (folder / path).write_bytes(change((folder / path).read_bytes()))
+    os.utime(folder / path, (1e9, 1e9))
+    for done in ("validate_scan", "split_scoring"):
+        result = snakemake(folder, "--until", done, config=folder / "run.yaml")
+        assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
+        upstream = {"validate_scan", "validate_dataset"}
+        if done == "split_scoring":
+            upstream |= {"register", "fit_sh", "split_scoring"}
+        left = {rule: n for rule, n in expected.items() if rule not in upstream}
+        found = planned_rules(folder, folder / "run.yaml")
+        assert {rule: n for rule, n in found.items() if rule not in upstream} == left
 
 
 CODE = {

@@ -69,6 +69,7 @@ rule denoise:
     input:
         dwi=lambda w: PLAN.original_scan(w.subject, w.platform, w.scan).dwi,
         bval=lambda w: PLAN.original_scan(w.subject, w.platform, w.scan).bval,
+        report=lambda w: PLAN.report(w.subject, w.platform),
     output:
         temp(P.denoised),
     log:

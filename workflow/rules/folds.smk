@@ -41,8 +41,8 @@ rule split:
 # Before any fit: a subject without patches to score stops the run.
 rule split_scoring:
     input:
-        # Only so that evaluations follow them.
-        lambda w: PLAN.test_references(w.fold),
+        # Their checksums are written, so that evaluations follow them.
+        references=lambda w: PLAN.test_references(w.fold),
         masks=lambda w: PLAN.test_masks(w.fold),
     output:
         P.scoring,
@@ -65,7 +65,8 @@ rule split_scoring:
         "Count the patches to score in fold {wildcards.fold}"
     shell:
         "python -m split_scoring --subjects {params.subjects} --targets {params.targets}"
-        " --masks {input.masks:q} --scales {params.scales:q} --lattice {params.lattice:q} --output {output:q} &> {log:q}"
+        " --masks {input.masks:q} --references {input.references:q} --scales {params.scales:q}"
+        " --lattice {params.lattice:q} --output {output:q} &> {log:q}"
 
 
 # A common space for the methods that need one, from the sources of the training subjects.

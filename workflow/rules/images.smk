@@ -8,6 +8,7 @@ rule crop_kspace:
     input:
         dwi=lambda w: PLAN.full_scan(w.subject, w.platform, w.scan).dwi,
         mask=lambda w: PLAN.full_scan(w.subject, w.platform, w.scan).mask,
+        report=lambda w: PLAN.report(w.subject, w.platform),
     output:
         dwi=P.cropped,
         mask=P.cropped_mask,
@@ -33,6 +34,10 @@ rule register:
     input:
         fixed=lambda w: PLAN.to_register(w.subject, SOURCE, "scan"),
         moving=lambda w: PLAN.to_register(w.subject, w.platform, w.scan),
+        reports=lambda w: [
+            *PLAN.report(w.subject, SOURCE),
+            *PLAN.report(w.subject, w.platform),
+        ],
     output:
         transform=P.transform,
         quality=P.quality,
@@ -66,6 +71,7 @@ rule register:
 rule fit_sh:
     input:
         unpack(lambda w: PLAN.scan_to_fit(w.subject, w.platform, w.scan)),
+        report=lambda w: PLAN.report(w.subject, w.platform),
     output:
         sh=P.sh,
         mask=P.sh_mask,

@@ -1,6 +1,7 @@
 # Reads: raw scans. Writes: validated/raw/, what the steps read of each scan besides its series; bids/,
 # a BIDS derivative of the scans that the run uses. Each step in preprocessing/ can be switched off,
-# and motion/ records how the head moved.
+# and motion/ records how the head moved. The validation's report is an input of every step: it holds the
+# content of the series, and Snakemake would miss an older one in the place of another.
 
 first = BidsScan(P.bids, "{subject}", "{session}", "{acquisition}")
 
@@ -29,6 +30,7 @@ use rule denoise as denoise_raw with:
     input:
         dwi=lambda w: PLAN.before_step("denoising", w.subject, w.platform),
         bval=P.valid("bval", "raw"),
+        report=P.valid("report", "raw"),
     output:
         temp(P.step("denoising")),
     log:
@@ -43,6 +45,7 @@ rule remove_ringing:
     input:
         dwi=lambda w: PLAN.before_step("ringing", w.subject, w.platform),
         sidecar=P.valid("sidecar", "raw"),
+        report=P.valid("report", "raw"),
     output:
         temp(P.step("ringing")),
     log:
@@ -66,6 +69,7 @@ rule correct_motion:
         dwi=lambda w: PLAN.before_step("motion", w.subject, w.platform),
         bval=P.valid("bval", "raw"),
         bvec=P.valid("bvec", "raw"),
+        report=P.valid("report", "raw"),
     output:
         dwi=temp(P.step("motion")),
         bval=temp(P.step("motion", "bval")),
@@ -98,6 +102,7 @@ rule make_mask:
             if config["preprocessing"]["mask"]
             else of_platform(P.valid("mask", "raw"), w)
         ),
+        report=lambda w: of_platform(P.valid("report", "raw"), w),
     output:
         first.mask,
     log:
@@ -124,6 +129,7 @@ rule write_scan:
         bval=lambda w: of_platform(PLAN.gradients("bval"), w),
         bvec=lambda w: of_platform(PLAN.gradients("bvec"), w),
         sidecar=lambda w: of_platform(P.valid("sidecar", "raw"), w),
+        report=lambda w: of_platform(P.valid("report", "raw"), w),
     output:
         **first.series,
     log:

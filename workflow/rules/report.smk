@@ -1,5 +1,6 @@
 # Reads: metrics.csv, models/, sh/ and the slices in evaluation/. Writes: tables/ and figures/,
 # config.yaml, the configuration that made all of this, and index.html, a page that shows all of it.
+# Parameters with the texts of methods are functions, as Snakemake takes braces in a text for wildcards.
 
 # The figures of platforms and errors show the test subject of the first fold.
 SHOWN_FOLD = 0
@@ -23,7 +24,7 @@ rule write_config:
         **needs(gigabytes=1, minutes=5),
     params:
         version=PLAN.version("write_config"),
-        config=as_json({**config, "method_settings": PLAN.method_settings()}),
+        config=lambda w: as_json({**config, "method_settings": PLAN.method_settings()}),
     message:
         "Write the configuration of the run"
     shell:
@@ -54,7 +55,7 @@ rule judge_claims:
     params:
         version=PLAN.version("judge_claims"),
         claims=lambda w: json.dumps(PLAN.claims),
-        methods=json.dumps(PLAN.table_rows()),
+        methods=lambda w: json.dumps(PLAN.table_rows()),
         targets=TARGETS,
         folders=lambda w: P.model,
         models=json.dumps(MODELS),
@@ -100,7 +101,7 @@ rule compare_methods:
         **needs(gigabytes=4, minutes=60),
     params:
         version=PLAN.version("compare_methods"),
-        methods=json.dumps(PLAN.table_rows()),
+        methods=lambda w: json.dumps(PLAN.table_rows()),
         targets=TARGETS,
         reference=PLAN.reference(),
         folders=lambda w: P.model,
@@ -166,7 +167,7 @@ rule make_table:
     params:
         version=PLAN.version("make_table"),
         # In the order of the methods, which becomes the order of the table's rows.
-        methods=json.dumps(PLAN.table_rows()),
+        methods=lambda w: json.dumps(PLAN.table_rows()),
         targets=TARGETS,
         subjects=PLAN.tested(),
         task=as_options({"task": PLAN.task()} if PLAN.task() else {}),
@@ -198,7 +199,7 @@ rule tabulate_regions:
         **needs(gigabytes=4, minutes=20),
     params:
         version=PLAN.version("tabulate_regions"),
-        methods=json.dumps(PLAN.table_rows()),
+        methods=lambda w: json.dumps(PLAN.table_rows()),
         targets=TARGETS,
     message:
         "Make the table of regions"
@@ -227,7 +228,7 @@ rule tabulate_features:
         **needs(gigabytes=4, minutes=20),
     params:
         version=PLAN.version("tabulate_features"),
-        methods=json.dumps(PLAN.table_rows()),
+        methods=lambda w: json.dumps(PLAN.table_rows()),
         targets=TARGETS,
     message:
         "Make the table of features"
@@ -260,7 +261,7 @@ rule tabulate_preservation:
         **needs(gigabytes=4, minutes=20),
     params:
         version=PLAN.version("tabulate_preservation"),
-        methods=json.dumps(PLAN.table_rows()),
+        methods=lambda w: json.dumps(PLAN.table_rows()),
         targets=TARGETS,
     message:
         "Make the table of preservation"
@@ -323,7 +324,7 @@ rule tabulate_methods:
         folders=lambda w: P.model,
         models=json.dumps(MODELS),
         folds=json.dumps(PLAN.test_subjects()),
-        methods=json.dumps(PLAN.table_rows()),
+        methods=lambda w: json.dumps(PLAN.table_rows()),
     message:
         "Make the table of methods"
     shell:
@@ -357,7 +358,7 @@ rule tabulate_runtime:
         benchmarks=lambda w: P.fit_benchmark,
         models=json.dumps(MODELS),
         folds=json.dumps(PLAN.test_subjects()),
-        methods=json.dumps(PLAN.table_rows()),
+        methods=lambda w: json.dumps(PLAN.table_rows()),
     message:
         "Make the table of training times"
     shell:
@@ -751,8 +752,8 @@ rule plot_errors:
         **needs(gigabytes=4, minutes=20),
     params:
         version=PLAN.version("plot_errors"),
-        labels=[METHODS[name].label for name in config["methods"]],
-        reference=METHODS[PLAN.reference()].label,
+        labels=lambda w: [METHODS[name].label for name in config["methods"]],
+        reference=lambda w: METHODS[PLAN.reference()].label,
         title=lambda w: f"{w.target} of subject {SHOWN_SUBJECT}",
     message:
         "Draw the errors on {wildcards.target}"
@@ -786,9 +787,9 @@ rule plot_glyphs:
         **needs(gigabytes=4, minutes=20),
     params:
         version=PLAN.version("plot_glyphs"),
-        labels=[METHODS[name].label for name in config["methods"]],
-        reference=METHODS[PLAN.reference()].label,
-        rivals=[METHODS[name].label for name in PLAN.shown_rivals()],
+        labels=lambda w: [METHODS[name].label for name in config["methods"]],
+        reference=lambda w: METHODS[PLAN.reference()].label,
+        rivals=lambda w: [METHODS[name].label for name in PLAN.shown_rivals()],
         title=lambda w: f"{w.target} of subject {SHOWN_SUBJECT}",
     message:
         "Draw the glyphs on {wildcards.target}"

@@ -29,6 +29,7 @@ from harmonization.plan.scans import (
     choose_subjects,
     find_raw_scan,
     find_scan,
+    refuse_shared_scans,
 )
 from harmonization.plan.sources import SOURCES
 
@@ -90,14 +91,17 @@ def validate_dataset(config: dict[str, Any], root: Path) -> tuple[list[str], lis
         subjects = choose_subjects(root, config["dataset"]["subjects"])
     except InputError as error:
         return [*problems, str(error)], warnings
-    is_raw = SOURCES[config["dataset"]["kind"]].is_raw
-    find = find_raw_scan if is_raw else find_scan
+    finds_mask = SOURCES[config["dataset"]["kind"]].is_raw and config["preprocessing"]["mask"]
+    find = find_raw_scan if finds_mask else find_scan
     convention = bvec_convention(config["dataset"]["bvec_convention"], root)
     contents: dict[str, str] = {}
     for subject in subjects:
+        series: dict[str, str] = {}
         for platform in [config["source"], *config["targets"]]:
             try:
                 scan = find(root, subject, platform, config["platforms"][platform])
+                series[platform] = scan.dwi
+                refuse_shared_scans(config["platforms"], series)
                 contents[scan.dwi] = sha256(scan.dwi)
                 valid, found = validate_scan(scan, convention)
             except InputError as error:
@@ -198,8 +202,11 @@ def validate_scan(scan: FoundScan, convention: str = "fsl") -> tuple[ValidScan |
             f"{scan.bval}: {len(bvals)} b-values for the {dwi.shape[3]} volumes of "
             f"{Path(scan.dwi).name}; copy the table that belongs to the scan"
         ]
-    brain = mask[0] > 0 if mask else dwi[..., 0] > dwi[..., 0].mean()
-    if mask:
+    if mask is None:
+        mean = dwi.mean(axis=-1)
+        brain = mean >= mean.mean()
+    else:
+        brain = mask[0] > 0
         signal = has_signal(dwi, bvals < B0_THRESHOLD)
         problems += _without_signal(scan, brain, signal, warnings)
         warnings += _darker_than_outside(scan, dwi, brain)
@@ -274,7 +281,7 @@ def _read(path: Path, dimensions: int) -> tuple[np.ndarray, np.ndarray]:
         raise InputError(f"{path}: its scale factor is {slope}; convert it again")
     try:
         data = values_of(image).reshape(shape)
-    except (OSError, ValueError) as error:
+    except (OSError, OverflowError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise InputError(
             f"{path}: is shorter than its header says ({reason}); copy it again"
@@ -315,7 +322,12 @@ def _check_geometry(path: Path, image: nib.Nifti1Image) -> None:
             f"{path}: its voxels are {shown} mm; NIfTI affines are in millimetres: correct it"
         )
     sform, sform_code = image.get_sform(coded=True)
-    qform, qform_code = image.get_qform(coded=True)
+    try:
+        qform, qform_code = image.get_qform(coded=True)
+    except ValueError as error:
+        raise InputError(
+            f"{path}: the quaternion of its qform is no rotation ({error}); correct it"
+        ) from None
     if sform_code and qform_code and not np.allclose(sform, qform, atol=0.1):
         raise InputError(
             f"{path}: sform and qform place it differently, and programs disagree on which to "

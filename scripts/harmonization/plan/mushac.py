@@ -33,7 +33,8 @@ def released_scan(root: Path, subject: str, name: str, platform: dict[str, Any])
     """
     folder = root / subject
     for part in (platform["session"], platform["acquisition"]):
-        found = [p for p in sorted(folder.iterdir()) if p.is_dir() and p.name.lower() == part]
+        folders = (path for path in sorted(folder.iterdir()) if path.is_dir())
+        found = [path for path in folders if path.name.lower() == part.lower()]
         if not found:
             raise InputError(
                 f"{folder}/{part}: no such folder, platform {name} of subject {subject} is "

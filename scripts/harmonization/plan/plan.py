@@ -31,6 +31,7 @@ from harmonization.plan.scans import (
     find_raw_scan,
     find_scan,
     raw_scan,
+    refuse_shared_scans,
 )
 from harmonization.plan.sources import SOURCES, platforms_as_bids
 from harmonization.plan.version import code_version, refuse_code_in_packages
@@ -125,6 +126,15 @@ class Plan:
             for platform in self.used_platforms
             if not self.data_source.simulated
         }
+        for subject in self.subjects:
+            series = {name: self._series(subject, name) for name in self.used_platforms}
+            refuse_shared_scans(self.platforms, series)
+
+    def _series(self, subject: str, platform: str) -> str:
+        """The series that a scan starts from: the user's, or one that is simulated."""
+        if self.data_source.simulated:
+            return self.imported_scan(subject, platform).dwi
+        return self.found(subject, platform)["dwi"]
 
     def _check_limits(self) -> None:
         """Refuse methods that would learn from more than the patches that a study allows them."""
@@ -292,6 +302,15 @@ class Plan:
             for platform in self.used_platforms
         ]
 
+    def report(self, subject: str, platform: str) -> list[str]:
+        """Report on a scan of one's own data set, for jobs that read its series.
+
+        It holds the content of the series, of which Snakemake knows no more than the date.
+        """
+        pattern = self.paths.valid("report")
+        given = [pattern.format(subject=subject, platform=platform)]
+        return given if self.kind == "bids" else []
+
     def description(self) -> list[str]:
         """The description of the data set; one's own may lack it, which its validation finds."""
         if self.kind == "mushac":
@@ -455,7 +474,9 @@ class Plan:
         ]
 
     def reads_denoised(self, reads: str) -> bool:
-        """Whether a method is given sources that are denoised after all other preprocessing."""
+        """Whether a method is given sources whose last preprocessing was denoising."""
+        if "crop" in self.platforms[self.source]:
+            return False  # denoised at their acquired resolution, and cropped then
         before = self.data_source.is_raw  # raw scans are denoised first
         return reads == "denoised" or (self.is_denoised(self.source) and not before)
 

@@ -100,6 +100,32 @@ def choose_subjects(root: Path, wanted: int | list[str], prefix: str = "sub-") -
     return wanted
 
 
+def refuse_shared_scans(platforms: dict[str, Any], series: dict[str, str]) -> None:
+    """Refuse two platforms with the same shell of the same scan at the same resolution.
+
+    Parameters
+    ----------
+    platforms : dict
+        Configuration of the platforms.
+    series : dict of str to str
+        Series of one subject on each platform.
+
+    Raises
+    ------
+    InputError
+        If two platforms have the same series, and neither crop nor shell tells them apart.
+    """
+    taken: dict[tuple[Any, ...], str] = {}
+    for name, file in series.items():
+        used = file, platforms[name].get("crop", 1), platforms[name].get("shell")
+        other = taken.setdefault(used, name)
+        if other != name:
+            raise InputError(
+                f"configuration: platforms.{name}: its scan is that of '{other}', {file}; tell "
+                "them apart by session, acquisition or another entity"
+            )
+
+
 def find_scan(root: Path, subject: str, name: str, platform: dict[str, Any]) -> FoundScan:
     """Find the scan of a subject on a platform.
 
