@@ -308,6 +308,7 @@ def test_an_older_file_in_the_place_of_another_is_a_change_too(own, changed, nam
     assert planned_rules(own, own / "run.yaml") == expected
 
 
+@pytest.mark.slow
 def test_a_call_that_was_cut_short_leaves_nothing_stale(own, tmp_path):
     """What a finished job wrote with the same content as before must not hide the change."""
     folder = tmp_path / "cut"
