@@ -26,6 +26,7 @@ COMPARED_LONG = [
     *(("msp_espcn", other) for other in ("ridge_mlp", "ensemble_mean", "msp_no_auxiliary")),
     *(("ridge_cnn", "msp_espcn"), ("msp_ridge_cnn", "ridge_cnn")),
 ]
+SECOND_PHASES = ("msp_espcn", "msp_self")
 SIGNAL = [
     *("identity", "denoised", "noise_free", "affine", "ridge", "ridge_mlp", "ridge_cnn"),
     *("espcn", "espcn_long", "mtl_hard", "msp_espcn", "rescan", "truth"),
@@ -141,6 +142,23 @@ def test_comparisons_of_long_trainings_follow_from_the_scores_of_every_subject()
         assert_change(row[2:4], compare(changes.mean(axis=1)), within=0.006)
         assert numbers_in(row[4:6]) == pytest.approx(list(changes.mean()), abs=0.006)
         assert numbers_in(row[6:]) == pytest.approx([by_excess.mean(axis=None)], abs=0.06)
+
+
+def test_the_table_of_a_longer_second_phase_follows_from_its_scores():
+    scores = scores_of("phantom_small_gentle").set_index(["run", "method", "metric", "target"])
+    values = 1000 * scores["value"].sort_index()
+    _, rows = table_of("docs/results.md", "With a longer second phase", 0)
+    runs = [("phantom_small_long", method) for method in ("espcn", "ensemble_mean")]
+    runs += [(f"phantom_small_{end}", m) for end in ("long", "gentle") for m in SECOND_PHASES]
+    for row, (run, method) in zip(rows, runs, strict=True):
+        errors = {m: values[run, method, m][TARGETS[:2]] for m in ("patch_mse", "excess")}
+        reference = values["phantom_small_long", "espcn", "patch_mse"][TARGETS[:2]]
+        changes = 100 * (errors["patch_mse"] / reference - 1)
+        assert row[0] == label_of(method)
+        for target, cell, change in zip(TARGETS, row[3:5], row[5:7], strict=False):
+            expected = [errors[metric][target] for metric in ("patch_mse", "excess")]
+            assert numbers_in([cell]) == pytest.approx(expected, abs=6e-4)
+            assert float(change) == pytest.approx(changes[target], abs=0.006)
 
 
 def test_the_table_of_limited_data_follows_from_the_table_of_the_run():
