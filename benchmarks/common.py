@@ -102,6 +102,11 @@ def training_cases(plan: Plan) -> list[Case]:
     return list(cases.values())
 
 
+def cases_of(methods: list[str] | None, cases: list[Case]) -> list[Case]:
+    """Those of some methods; all if None."""
+    return [case for case in cases if methods is None or case.key.method in methods]
+
+
 def specification(plan: Plan, key: ModelKey) -> Specification:
     """Specification of a model, components included, as the command `fit` makes it."""
     return Specification.from_json(plan.specification(key))
@@ -281,6 +286,13 @@ def parser(description: str, seconds: float) -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(description=description.splitlines()[0])
     made.add_argument("--seconds", type=float, default=seconds, help="for each measurement")
     return made
+
+
+def add_methods(options: argparse.ArgumentParser, cases: list[Case]) -> None:
+    """Let a benchmark measure the networks of some methods only; see `cases_of`."""
+    names = sorted({case.key.method for case in cases})
+    explanation = "whose networks are measured, instead of all"
+    options.add_argument("--methods", nargs="+", choices=names, metavar="METHOD", help=explanation)
 
 
 def print_machine(device: str, precision: str) -> None:

@@ -2,6 +2,7 @@
 
     python benchmarks/gpu.py
     python benchmarks/gpu.py --only "at once" prediction    # the sections with such titles
+    python benchmarks/gpu.py --methods espcn msp_espcn      # checks and speeds of their networks
     python benchmarks/gpu.py --smoke    # tries the code on tiny sizes, also without a GPU
 
 The exit status is 1 if a check fails (see `checks.py`) or a section stops with an error; the
@@ -35,6 +36,8 @@ from common import (
     PRECISIONS,
     Case,
     Work,
+    add_methods,
+    cases_of,
     fused_adam,
     make_model,
     network_cases,
@@ -100,7 +103,9 @@ class Way:
 
 
 def main() -> None:
+    plan = plan_of_all_methods()
     options = parser(__doc__, seconds=0.5)
+    add_methods(options, training_cases(plan))
     options.add_argument("--smoke", action="store_true", help="try the code on tiny sizes")
     options.add_argument("--only", nargs="+", default=[""], help="parts of titles", metavar="PART")
     args = options.parse_args()
@@ -110,7 +115,8 @@ def main() -> None:
     print_machine(device, "tiny sizes" if args.smoke else "full sizes")
     if device == "cpu":
         print("no GPU: the CPU stands in for it, and is compared with itself")
-    made = sections(device, TINY if args.smoke else FULL, args.seconds, args.smoke)
+    sizes = TINY if args.smoke else FULL
+    made = sections(plan, args.methods, device, sizes, args.seconds, args.smoke)
     chosen = {title: made[title] for title in made if any(part in title for part in args.only)}
     if not chosen:
         options.error(f"--only: no such title; there are: {'; '.join(made)}")
@@ -119,17 +125,23 @@ def main() -> None:
     sys.exit(bool(failed))
 
 
-def sections(device: str, sizes: Sizes, seconds: float, few: bool) -> dict[str, Section]:
-    """All sections by title, of all networks or of a few; checks come first.
+def sections(
+    plan: Plan, methods: list[str] | None, device: str, sizes: Sizes, seconds: float, few: bool
+) -> dict[str, Section]:
+    """All sections by title, of the networks of some methods or of all; checks come first.
 
-    All are checked; speeds are those of one network of each method.
+    All are checked, or one of each method where `few` are wanted, as in the tables of speeds. The
+    two networks that stand for all do so whatever the methods.
     """
-    plan = plan_of_all_methods()
-    checked, predicting = training_cases(plan), network_cases(plan)
+    every = training_cases(plan)
+    two = [
+        next(c for c in one_of_each_method(every) if c.key.method == name)
+        for name in ("espcn", "diqt_rn4")
+    ]
+    checked, predicting = (cases_of(methods, cases) for cases in (every, network_cases(plan)))
     trained = one_of_each_method(checked)
     if few:
         checked, predicting = trained, predicting[:2]
-    two = [next(c for c in trained if c.key.method == name) for name in ("espcn", "diqt_rn4")]
     made: dict[str, Section] = {
         "checks": partial(check_trainings, plan, checked, device, sizes.steps),
         "checks of CUDA graphs": partial(check_graphs, plan, checked, device, sizes.steps),

@@ -1,6 +1,6 @@
 """Prediction of a whole brain by every network: time, growth with the brain, and memory.
 
-    python benchmarks/prediction.py
+    python benchmarks/prediction.py [--gpus 1] [--methods espcn msp_espcn]
 
 The brain is an ellipsoid of 140 x 170 x 130 mm at 2.4 mm, filled with noise. Each network predicts
 it, and one of half the volume, in a process of its own with one thread, as the command `predict`
@@ -26,6 +26,8 @@ import torch
 from common import (
     CHANNELS,
     Case,
+    add_methods,
+    cases_of,
     make_model,
     network_cases,
     noise,
@@ -60,13 +62,15 @@ class Prediction:
 
 
 def main() -> None:
+    cases = network_cases(plan_of_all_methods())
     options = parser(__doc__, seconds=2.0)
+    add_methods(options, cases)
     options.add_argument("--size", type=float, default=1.0, help="of the brain's edges, of normal")
     options.add_argument("--gpus", type=int, default=0, help="0 computes on the CPU")
     args = options.parse_args()
     device = choose_device(args.gpus)
     print_machine(device, "float32")
-    print_predictions(network_cases(plan_of_all_methods()), device, args.size, args.seconds)
+    print_predictions(cases_of(args.methods, cases), device, args.size, args.seconds)
 
 
 def print_predictions(cases: list[Case], device: str, size: float, seconds: float) -> None:

@@ -1,6 +1,6 @@
 """Speed of a training step of every network, and what bounds it.
 
-    python benchmarks/training.py [--gpus 1] [--precision bfloat16]
+    python benchmarks/training.py [--gpus 1] [--precision bfloat16] [--methods espcn msp_espcn]
 
 The networks come from `config/methods`. Columns:
 
@@ -27,7 +27,9 @@ from common import (
     PRECISIONS,
     Case,
     Work,
+    add_methods,
     bare_step,
+    cases_of,
     finish,
     fused_adam,
     make_model,
@@ -76,7 +78,10 @@ class Speed:
 
 
 def main() -> None:
+    plan = plan_of_all_methods()
+    cases = training_cases(plan)
     options = parser(__doc__, seconds=3.0)
+    add_methods(options, cases)
     options.add_argument("--gpus", type=int, default=0, help="0 computes on the CPU")
     options.add_argument("--batch", type=int, default=4, help="patches in a step")
     options.add_argument("--precision", choices=list(PRECISIONS), default="float32")
@@ -84,8 +89,8 @@ def main() -> None:
     device = choose_device(args.gpus)
     precision = choose_precision(args.precision, device)
     print_machine(device, f"{precision}, batches of {args.batch}")
-    plan = plan_of_all_methods()
-    print_speeds(plan, training_cases(plan), device, precision, args.batch, args.seconds)
+    chosen = cases_of(args.methods, cases)
+    print_speeds(plan, chosen, device, precision, args.batch, args.seconds)
 
 
 def print_speeds(
