@@ -39,6 +39,7 @@ effects: setup
 	@$(BIN)/snakemake --snakefile workflow/effects.smk --cores $(CORES)
 
 tune: setup
+	$(if $(METHOD),,$(error give the methods to tune: make tune METHOD="espcn msp_espcn"))
 	@$(BIN)/snakemake --configfile config/tuning.yaml --cores $(CORES) $(METHOD:%=results/tuning/tuning/%.json)
 
 test: .venv/installed-for-tests

@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 from harmonization.files import InputError, run_command
-from harmonization.plan.baselines import DESCRIPTION, find_baselines
+from harmonization.plan.baselines import DESCRIPTION, NAME, find_baselines
 from harmonization.plan.methods import FAMILIES, method_files
 
 ROOT = Path(__file__).parent.parent
@@ -37,7 +37,7 @@ def new_folder(name: str) -> Path:
     InputError
         If the name cannot be that of a method, or is taken.
     """
-    if not re.fullmatch("[a-z][a-z0-9_]*", name):
+    if not re.fullmatch(NAME, name):
         raise InputError(f"{name}: is no name of a method; use lower case, digits and _")
     known = {**method_files(ROOT / "config/methods"), **find_baselines(ROOT)}
     folder = ROOT / "workflow/baselines" / name

@@ -12,7 +12,7 @@ import yaml
 
 from harmonization.data.validation import validate_dataset, validate_reports
 from harmonization.files import InputError, read_json, run_command, write_text
-from harmonization.plan.configuration import check_run, merge, with_own_platforms
+from harmonization.plan.configuration import check_run, merge, read_yaml, with_own_platforms
 from harmonization.plan.sources import SOURCES
 
 ROOT = Path(__file__).parent.parent
@@ -30,8 +30,14 @@ def main() -> None:
 
     default = yaml.safe_load((ROOT / "config/config.yaml").read_text())
     changes = read_changes(args.config)
-    config = check_run(with_own_platforms(merge(default, changes), changes), ROOT)
-    if config["dataset"]["kind"] == "phantom":
+    merged = with_own_platforms(merge(default, changes), changes)
+    if isinstance(merged["dataset"], dict) and merged["dataset"]["root"] is None:
+        merged["dataset"]["root"] = str(args.root)
+    config = check_run(merged, ROOT)
+    kind = config["dataset"]["kind"]
+    if kind == "mushac" and not args.reports:
+        raise InputError(f"{args.config}: dataset.kind: a run checks the scans of {kind} itself")
+    if kind == "phantom":
         config["platforms"] = {n: {**p, **FIRST_SCAN} for n, p in config["platforms"].items()}
     if args.reports:
         problems = validate_reports(config, args.root, [read_json(path) for path in args.reports])
@@ -43,7 +49,7 @@ def main() -> None:
     if problems:
         print("\n".join(problems), file=sys.stderr)
         raise InputError(f"{args.root}: {len(problems)} problem{'s' * (len(problems) > 1)}, above")
-    raw = "raw " if SOURCES[config["dataset"]["kind"]].is_raw else ""
+    raw = "raw " if SOURCES[kind].is_raw else ""
     verdict = f"{args.root}: every {raw}scan that the run uses is fit for use"
     print(verdict)
     if args.output:
@@ -53,11 +59,11 @@ def main() -> None:
 def read_changes(config: str) -> dict:
     """Read a run's configuration from a file, or from JSON as the workflow passes it."""
     if config.startswith("{"):
-        return json.loads(config)
-    try:
-        changes = yaml.safe_load(Path(config).read_text()) or {}
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{config}: not valid YAML ({' '.join(str(error).split())})") from None
+        try:
+            return json.loads(config)
+        except json.JSONDecodeError as error:
+            raise InputError(f"--config: {config}: not valid JSON ({error})") from None
+    changes = read_yaml(Path(config)) or {}
     if not isinstance(changes, dict):
         raise InputError(f"{config}: holds no keys with values at its top level; see config/README")
     return changes

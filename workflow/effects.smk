@@ -10,6 +10,9 @@ from pathlib import Path
 ROOT = Path(workflow.basedir).parent
 sys.path.insert(0, str(ROOT / "scripts"))
 
+from snakemake.exceptions import WorkflowError
+
+from harmonization.plan.methods import FAMILIES
 from harmonization.plan.paths import RunPaths
 from harmonization.plan.resources import needs
 from harmonization.plan.version import code_version
@@ -19,6 +22,10 @@ configfile: f"{ROOT}/config/config.yaml"
 configfile: f"{ROOT}/config/effects.yaml"
 
 
+if families := [name for name in config["methods"] if name in FAMILIES]:
+    raise WorkflowError(
+        f"methods: {', '.join(families)}: name single methods, whose effects are compared"
+    )
 EFFECTS = config["dataset"]["effects"]
 STUDIES = {"none": [], **{effect: [effect] for effect in EFFECTS}, "all": EFFECTS}
 RUNS = {study: {"dataset": {"effects": effects}} for study, effects in STUDIES.items()}

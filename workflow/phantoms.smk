@@ -24,8 +24,10 @@ configfile: f"{ROOT}/config/phantoms.yaml"
 
 
 SEEDS = config.pop("phantoms", [2019, 2020, 2021])
-if not isinstance(SEEDS, list) or not SEEDS:
-    raise WorkflowError(f"phantoms: {SEEDS}: give a list of seeds, such as [7, 8]")
+if not isinstance(SEEDS, list) or not SEEDS or len(set(map(str, SEEDS))) < len(SEEDS):
+    raise WorkflowError(
+        f"phantoms: {SEEDS}: give a list of different seeds, such as [7, 8]"
+    )
 RUNS = {f"seed_{seed}": {"dataset": {"seed": seed}} for seed in SEEDS}
 P = RunPaths("results")
 COMPARED = f"{P.results}/phantoms"

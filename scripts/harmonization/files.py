@@ -74,6 +74,30 @@ def tell(line: str) -> None:
             stream.write(f"{line}\n")
 
 
+def read_text(path: Path, if_missing: str = "is missing") -> str:
+    """Read a text file that a user may have written.
+
+    Parameters
+    ----------
+    path : Path
+    if_missing : str
+        What to say if there is no such file.
+
+    Raises
+    ------
+    InputError
+        If it is missing, cannot be read, or is not UTF-8.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise InputError(f"{path}: {if_missing}") from None
+    except UnicodeDecodeError:
+        raise InputError(f"{path}: is no text in UTF-8; save it as such") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read as a file ({error.strerror})") from None
+
+
 @contextmanager
 def blamed_on(path: str | Path) -> Iterator[None]:
     """Prefix errors with the file's name, for code that knows only images, not their files."""

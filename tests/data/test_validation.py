@@ -959,6 +959,7 @@ def test_hidden_folders_are_no_subjects(study):
 
 
 def test_subjects_are_the_first_or_those_listed(study):
+    (study.root / "sub-Müller").mkdir()  # no label of BIDS
     assert choose_subjects(study.root, 2) == ["a", "b"]
     assert choose_subjects(study.root, ["c", "a"]) == ["c", "a"]
 
@@ -1006,6 +1007,17 @@ def test_platforms_of_ones_own_have_nothing_of_the_phantoms(command, study, tmp_
     assert command("validate_dataset", {"config": tmp_path / "run.yaml"}, study.root) == (0, "")
 
 
+def test_the_root_may_be_the_arguments_alone(command, study, tmp_path):
+    assert report(command, study, tmp_path, root=None) == (0, "")
+
+
+def test_scans_that_are_imported_first_are_left_to_the_run(command, study):
+    config = ROOT / "config/paper.yaml"
+    status, error = command("validate_dataset", {"config": config}, study.root)
+    assert (status, len(error.splitlines())) == (1, 1)
+    assert "a run checks the scans of mushac itself" in error
+
+
 WARNINGS = {
     a_mask_that_leaves_bright_voxels_out: "the scan is brighter outside it than inside",
     a_few_voxels_without_signal: "of the brain have no signal in",
@@ -1028,7 +1040,7 @@ def test_what_is_suspicious_is_a_warning(study, command, tmp_path, spoil):
     [
         (b"- a\n- b\n", "holds no keys with values at its top level"),
         (b"a: [", "not valid YAML"),
-        ("run: Größe".encode("latin-1"), "not valid YAML"),
+        ("run: Größe".encode("latin-1"), "is no text in UTF-8"),
     ],
 )
 def test_a_configuration_that_is_none_is_one_line(command, study, tmp_path, content, finding):

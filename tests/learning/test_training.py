@@ -84,6 +84,11 @@ def test_the_network_keeps_the_best_weights_and_the_start_competes():
     assert not network.training
 
 
+def test_a_frozen_part_that_there_is_not_is_refused():
+    with pytest.raises(InputError, match=r"MultiStage has no part 'first_stag'; its parts are"):
+        freeze(msp(), ["first_stag"])
+
+
 def test_frozen_parts_stay_and_the_next_phase_moves_them():
     network = msp()
     data = make_patch_data(scales=SCALES)

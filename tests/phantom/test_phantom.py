@@ -576,6 +576,11 @@ def test_a_missing_or_broken_parameter_file_is_named(tmp_path):
     path.write_text("tissue: [")
     with pytest.raises(InputError, match=r"heads.yaml: not valid YAML"):
         read_parameters(path)
+    path.write_bytes(b"\x89PNG")
+    with pytest.raises(InputError, match=r"heads.yaml: is no text in UTF-8"):
+        read_parameters(path)
+    with pytest.raises(InputError, match=r"cannot be read as a file \(Is a directory\)"):
+        read_parameters(tmp_path)
 
 
 def test_a_run_cannot_ask_for_what_the_phantom_has_not():

@@ -88,6 +88,26 @@ def test_every_method_is_valid_and_says_where_it_comes_from(length):
         ),
         ({"platforms": {"Prisma 3T": {"scale": 1}}}, "platforms: 'Prisma 3T' does not match"),
         ({"platforms": {"all": {"scale": 1}}}, "platforms: 'all' does not match"),
+        ({1: 2}, "unknown key '1' at top level; valid are:"),
+        ({"dataset": {"slab": {True: 5}}}, "unknown key 'True' at dataset.slab"),
+        ({"overrides": {3: {}}}, "overrides: method '3' is not used"),
+        (
+            {"overrides": {"espcn": {"network": {3: 4}}}},
+            "method espcn: network: unknown key '3' at top",
+        ),
+        (
+            {"methods": ["gain"], "overrides": {"gain": {3: 1, "a": 1}}},
+            "overrides.gain.3: a baseline with rules of its own has settings only",
+        ),
+        ({"source": ["ge_st"]}, "source: is ['ge_st']; give one text"),
+        ({"dataset": {"slab": {"centre": float("nan")}}}, "dataset.slab.centre: is nan; give a"),
+        ({"spherical_harmonics": {"regularisation": float("inf")}}, "is inf; give a finite number"),
+        ({"platforms": {"ge_st": {"shell": 3000}}}, "platforms.ge_st.shell: a phantom has the"),
+        ({"overrides": {"ridge": {"solve": {"penalties": []}}}}, "penalties: [] should be non-"),
+        (
+            {"methods": ["moments"], "overrides": {"moments": {"classical": {"degrees": [5]}}}},
+            "degrees.0: 5 is not one of [1, 2]",
+        ),
         ({"overrides": {"espcn": None}}, "overrides.espcn: None is not of type 'object'"),
         (
             {"methods": ["gain"], "overrides": {"gain": {"settings": None}}},
@@ -141,18 +161,28 @@ def test_a_mistake_is_refused_with_its_key_and_what_was_meant(changes, message):
 
 def test_numbers_within_words_are_numbers_where_the_schema_wants_them():
     words = {
-        "dataset": {"seed": "7", "shells": ["1200", "3000"], "slab": {"centre": "1.5"}},
+        # YAML reads 1e3 as a word, and a number with a point is whole for a schema.
+        "dataset": {
+            "seed": "7",
+            "shells": ["1.2e3", 3000.0],
+            "slab": {"centre": "1.5"},
+            "subjects": 4.0,
+        },
         "overrides": {"espcn": {"training": {"short": {"phases": [{"learning_rate": "5e-4"}]}}}},
         "platforms": {"ge_st": {"session": "01"}},
     }
     words["overrides"]["espcn"]["training"]["short"]["phases"][0]["steps"] = "3"
+    words["overrides"]["espcn"]["network"] = {"width": "1e2"}
     config = check_run(merge(EMBEDDED, words), ROOT)
     assert config["dataset"]["seed"] == 7
     assert config["dataset"]["shells"] == [1200, 3000]
+    assert isinstance(config["dataset"]["subjects"], int)
     assert config["dataset"]["slab"] == {"centre": 1.5, "thickness": 28.8}
     assert config["platforms"]["ge_st"]["session"] == "01"
     phases = read_methods(config, ROOT)["espcn"].training["phases"]
     assert phases == [{"steps": 3, "learning_rate": 5e-4}]
+    whole = [*config["dataset"]["shells"], read_methods(config, ROOT)["espcn"].settings["width"]]
+    assert [type(number) for number in whole] == [int] * 3
     with pytest.raises(InputError, match=r"dataset\.seed: 'seven' is not of type 'integer'"):
         check_run(merge(EMBEDDED, {"dataset": {"seed": "seven"}}), ROOT)
 
@@ -269,6 +299,7 @@ def test_labels_that_yaml_reads_as_something_else_are_told(label, read):
         return
     with pytest.raises(InputError) as error:
         check_run(config, ROOT)
+    advice = "give one, in quotes" if label == "null" else "put it in quotes"
     assert str(error.value) == (
-        f"configuration: dataset.subjects.1: YAML reads {read}, not text; put it in quotes"
+        f"configuration: dataset.subjects.1: YAML reads {read}, not text; {advice}"
     )

@@ -1,5 +1,6 @@
 """Methods as files: families, inheritance and components."""
 
+import re
 import shutil
 
 import pytest
@@ -110,7 +111,7 @@ NETWORK = {**PLAIN, "network": {"name": "espcn"}}
         ({"like": "ridge", "solve": {"penalty": 1}}, "solve: unknown key 'penalty' at top level"),
         ({"like": "ridge", "training": {"full": "x"}}, "training.full: 'x' is not of type"),
         (
-            {"like": "espcn", "solve": {"penalties": []}, "network": {"name": "linear_patch"}},
+            {"like": "espcn", "solve": {"penalties": [1.0]}, "network": {"name": "linear_patch"}},
             "give training or solve, not both",
         ),
         (
@@ -246,12 +247,50 @@ def test_a_file_in_no_family_and_one_of_the_same_name_are_refused(root):
         read(root, "espcn")
 
 
+@pytest.mark.parametrize("name", ["my method", "my;method", "my.method", "My", "-x", "msp"])
+def test_a_name_that_rules_cannot_have_is_refused(root, name):
+    add(root, name, like="espcn")
+    with pytest.raises(InputError, match=r"\.yaml: rename it; small letters, digits and _ make"):
+        read(root, "espcn")
+
+
+@pytest.mark.parametrize("name", ["b x", "b-x"])
+def test_a_name_of_a_baseline_that_rules_cannot_have_is_refused(root, name):
+    folder = root / "workflow/baselines"
+    (folder / "gain").rename(folder / name)
+    with pytest.raises(InputError, match=f"baselines/{name}: rename it; small letters"):
+        read(root, "espcn")
+
+
 @pytest.mark.parametrize(
-    ("text", "message"), [("a: [", "not valid YAML"), ("- a", "holds no keys")]
+    ("schema", "message"),
+    [
+        ("type: strng", "gain/baseline.yaml: settings.smoothing"),
+        ("type: number, minimum: a", "settings.smoothing.minimum: 'a' is not of type 'number'"),
+        ("type: string, pattern: '['", "settings.smoothing.pattern: '[' is not a 'regex'"),
+        ("type: number, $ref: '#/nope/x'", "there is nothing to refer to"),
+    ],
 )
-def test_a_broken_file_is_refused(root, text, message):
-    (root / "config/methods/msp/m.yaml").write_text(text)
-    with pytest.raises(InputError, match=message):
+def test_a_setting_of_a_baseline_whose_schema_is_none_is_refused(root, schema, message):
+    path = root / "workflow/baselines/gain/baseline.yaml"
+    before, _ = path.read_text().split("  smoothing:\n")
+    path.write_text(f"{before}  smoothing: {{description: d, default: 1, {schema}}}\n")
+    with pytest.raises(InputError, match=re.escape(message)):
+        read(root, "gain")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"a: [", "not valid YAML"),
+        (b"- a", "holds no keys"),
+        (b"like: [espcn]", "m.yaml: like: ['espcn'] is no name of a method"),
+        ("label: Müller".encode("latin-1"), "m.yaml: is no text in UTF-8; save it as such"),
+    ],
+)
+def test_a_broken_file_is_refused(root, content, message):
+    (root / "config/methods/msp/m.yaml").write_bytes(content)
+    with pytest.raises(InputError, match=re.escape(message)):
         read(root, "m")
 
 

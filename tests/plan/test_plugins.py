@@ -67,6 +67,7 @@ def test_settings_have_types_and_meanings(tmp_path):
     assert found.solve["properties"]["penalties"] == {
         "type": "array",
         "items": {"type": "number", "minimum": 0},
+        "minItems": 1,
         "description": "To try.",
     }
 
@@ -80,6 +81,7 @@ def test_settings_have_types_and_meanings(tmp_path):
         ({"width": 3, "rate": 1, "widht": 2}, "unknown key 'widht' at top level; did you mean"),
         ({"width": 3, "rate": 1, "kind": "c"}, "kind: 'c' is not one of"),
         ({"width": 3, "rate": 1, "sizes": [1.5]}, "sizes.0: 1.5 is not of type 'integer'"),
+        ({"width": 3, "rate": 1, "sizes": []}, r"sizes: \[\] should be non-empty"),
         ({"width": 3, "rate": 1, "seed": "x"}, "seed: 'x' is not valid"),
     ],
 )

@@ -19,3 +19,11 @@ def test_every_effect_has_its_run(tmp_path):
     fits = {s: re.search(rf"^{s}_fit +(\d+)$", said, flags=re.MULTILINE)[1] for s in STUDIES}
     assert fits == dict.fromkeys(STUDIES, "9")  # identity, affine and ridge on three targets
     assert re.search(r"^compare_effects +1$", said, flags=re.MULTILINE)
+
+
+def test_a_family_is_refused_before_anything_starts(tmp_path):
+    options = ("--dry-run", "--config", "methods=[single_task]")
+    snakefile = ROOT / "workflow/effects.smk"
+    result = snakemake(tmp_path, *options, snakefile=snakefile, config=None)
+    assert result.returncode != 0
+    assert "methods: single_task: name single methods" in result.stdout + result.stderr

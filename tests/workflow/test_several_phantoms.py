@@ -25,10 +25,20 @@ def test_every_phantom_has_its_run(tmp_path):
     assert re.search(r"^compare_phantoms +1$", said, flags=re.MULTILINE)
 
 
+def test_a_phantom_twice_is_refused(tmp_path):
+    snakefile = ROOT / "workflow/phantoms.smk"
+    same = ("--dry-run", "--config", "phantoms=[7, 7]")
+    result = snakemake(tmp_path, *same, snakefile=snakefile, config=None)
+    assert result.returncode != 0
+    assert "give a list of different seeds" in result.stdout + result.stderr
+
+
 @pytest.mark.slow
 def test_rankings_follow_from_the_scores(tmp_path):
     config = yaml.safe_load((ROOT / "tests/tiny.yaml").read_text())
     config |= {"run": "small", "training": "short"}
+    # Both of the source's resolution, as finer scans take most of a run's time.
+    config["targets"] = ["prisma_st", "connectom_st"]
     config["methods"] = ["identity", "ridge", "espcn", "msp_espcn"]
     del config["overrides"]["mtl_hard"]
     config["phantoms"] = [2020, 2021]

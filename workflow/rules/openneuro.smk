@@ -17,7 +17,7 @@ rule download:
             "download", f"{P.results}/sub-{{subject}}_ses-{{session}}{{entities}}"
         )
     wildcard_constraints:
-        entities="(_[a-z]+-[A-Za-z0-9]+)*",
+        entities="(_[a-z]+-[A-Za-z0-9+]+)*",
     # Cluster nodes rarely reach the internet.
     localrule: True
     conda:

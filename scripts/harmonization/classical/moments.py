@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from itertools import pairwise
+from typing import Literal
 
 import numpy as np
 from scipy.optimize import brentq, minimize_scalar
@@ -10,7 +11,6 @@ from harmonization.learning.images import ImageModel, interpolate
 from harmonization.learning.manifest import Fold
 from harmonization.learning.models import FitSettings, Model, Outcome
 from harmonization.learning.network import Task
-from harmonization.settings import Count
 
 HIGHEST = 6  # power of the source's values that a quadratic map needs
 
@@ -31,7 +31,11 @@ class Moments(ImageModel):
     fitted = ("powers",)
 
     def __init__(
-        self, task: Task, components: dict[str, Model] | None = None, *, degrees: list[Count]
+        self,
+        task: Task,
+        components: dict[str, Model] | None = None,
+        *,
+        degrees: list[Literal[1, 2]],
     ) -> None:
         super().__init__(task, components)
         self.degrees = degrees

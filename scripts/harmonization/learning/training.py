@@ -387,10 +387,22 @@ def computing_in(precision: torch.dtype, windows: Tensor) -> torch.autocast:
 
 
 def freeze(network: nn.Module, frozen: list[str]) -> None:
-    """Put a network into training mode, except for its `frozen` parts."""
+    """Put a network into training mode, except for its `frozen` parts.
+
+    Raises
+    ------
+    InputError
+        If it has no such part.
+    """
     network.train()
     network.requires_grad_(True)
+    parts = [name for name, _ in network.named_children()]
     for name in frozen:
+        if name not in dict(network.named_modules()):
+            raise InputError(
+                f"training.phases.frozen: {type(network).__name__} has no part '{name}'; its parts "
+                f"are {', '.join(parts)}"
+            )
         network.get_submodule(name).eval().requires_grad_(False)
 
 

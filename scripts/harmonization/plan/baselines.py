@@ -1,19 +1,32 @@
 """Baselines with rules of their own: a folder `workflow/baselines/<name>/`, in any language."""
 
 import hashlib
+import re
 from pathlib import Path
 
-import yaml
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import SchemaError
 
 from harmonization.files import InputError
-from harmonization.plan.configuration import Settings, check, check_settings
+from harmonization.plan.configuration import Settings, check, check_settings, leaves, read_yaml
 
 DESCRIPTION, RULES = "baseline.yaml", "Snakefile"
+NAME = "[a-z][a-z0-9_]*"  # of a method
 
 
 def find_baselines(root: Path) -> dict[str, Path]:
-    """Folders of all baselines with rules of their own, by name."""
-    return {path.parent.name: path.parent for path in root.glob(f"workflow/baselines/*/{RULES}")}
+    """Folders of all baselines with rules of their own, by name.
+
+    Raises
+    ------
+    InputError
+        If a name would not work in rules and on command lines.
+    """
+    folders = [path.parent for path in root.glob(f"workflow/baselines/*/{RULES}")]
+    for folder in folders:
+        if not re.fullmatch(NAME, folder.name):
+            raise InputError(f"{folder}: rename it; small letters, digits and _ make a name")
+    return {folder.name: folder for folder in folders}
 
 
 def read_baseline(folder: Path, root: Path, overrides: Settings) -> Settings:
@@ -37,21 +50,16 @@ def read_baseline(folder: Path, root: Path, overrides: Settings) -> Settings:
         If the description does not fit its schema, or the overrides do not fit the description.
     """
     path = folder / DESCRIPTION
-    try:
-        content = yaml.safe_load(path.read_text())
-    except FileNotFoundError:
-        raise InputError(
-            f"{path}: is missing; write it as docs/adding-a-baseline.md says"
-        ) from None
-    except yaml.YAMLError as error:
-        raise InputError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from None
+    content = read_yaml(path, "is missing; write it as docs/adding-a-baseline.md says")
     found = check(content or {}, root / "workflow/schemas/baseline.schema.yaml", str(path))
     if other := set(overrides) - {"settings"}:
         raise InputError(
-            f"configuration: overrides.{folder.name}.{min(other)}: a baseline with rules of its "
-            "own has settings only"
+            f"configuration: overrides.{folder.name}.{min(map(str, other))}: a baseline with rules "
+            "of its own has settings only"
         )
     schemas = found.get("settings", {})
+    for key, wanted in schemas.items():
+        _check_schema(wanted, f"{path}: settings.{key}")
     defaults = {key: schema["default"] for key, schema in schemas.items()}
     schema = {"type": "object", "additionalProperties": False, "properties": schemas}
     given = overrides.get("settings", {})
@@ -61,6 +69,17 @@ def read_baseline(folder: Path, root: Path, overrides: Settings) -> Settings:
         )
     values = defaults | given
     return found | {"settings": check_settings(values, schema, f"method {folder.name}: settings")}
+
+
+def _check_schema(schema: Settings, name: str) -> None:
+    """Refuse what is no JSON schema, or refers to another."""
+    try:
+        Draft202012Validator.check_schema(schema, Draft202012Validator.FORMAT_CHECKER)
+    except SchemaError as error:
+        where = ".".join([name, *map(str, error.absolute_path)])
+        raise InputError(f"{where}: {error.message}; give a JSON schema") from None
+    if any("$ref" in where for where, _ in leaves(schema)):
+        raise InputError(f"{name}: $ref: there is nothing to refer to; write the schema itself")
 
 
 def baseline_version(folder: Path) -> str:

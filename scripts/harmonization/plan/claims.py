@@ -3,10 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from harmonization.files import InputError
-from harmonization.plan.configuration import Settings, check, suggest
+from harmonization.plan.configuration import Settings, check, read_yaml, suggest
 
 Rows = list[dict[str, Any]]
 
@@ -55,11 +53,7 @@ def read_settings(path: Path, schema: Path, config: Settings) -> Rows:
 
 
 def _read(path: Path, schema: Path) -> Rows:
-    try:
-        content = yaml.safe_load(path.read_text())
-    except yaml.YAMLError as error:
-        raise InputError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from None
-    return check(content, schema, str(path))
+    return check(read_yaml(path), schema, str(path))
 
 
 def _value(key: str, config: Settings) -> str:

@@ -1,6 +1,7 @@
 """The configuration of a run, checked before anything starts."""
 
 import json
+import math
 from collections.abc import Iterator
 from contextlib import suppress
 from difflib import get_close_matches
@@ -12,10 +13,24 @@ import yaml
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
-from harmonization.files import InputError
+from harmonization.files import InputError, read_text
 from harmonization.plan.sources import SOURCES, platforms_as_bids
 
 Settings = dict[str, Any]
+
+
+def read_yaml(path: Path, if_missing: str = "is missing") -> Any:
+    """Read a YAML file that a user may have written; see `read_text`.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read, or is not valid YAML.
+    """
+    try:
+        return yaml.safe_load(read_text(path, if_missing))
+    except yaml.YAMLError as error:
+        raise InputError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from None
 
 
 def check(settings: Settings, schema_file: Path, name: str) -> Settings:
@@ -42,7 +57,8 @@ def check_settings(settings: Settings, schema: Settings, name: str) -> Settings:
     dict
         The settings, with strings such as '7' or '5e-4' turned into numbers, and numbers into
         labels where the schema wants labels: Snakemake makes strings of all numbers within
-        ``--config``, and YAML of some; YAML makes numbers of labels such as 7.
+        ``--config``, and YAML of some, such as 1e3; YAML makes numbers of labels such as 7. Whole
+        numbers are integers where the schema wants these.
 
     Raises
     ------
@@ -56,6 +72,12 @@ def check_settings(settings: Settings, schema: Settings, name: str) -> Settings:
         for error in validator.iter_errors(settings)
         for problem in _describe(error)
     ]
+    # No bound of a schema refuses these.
+    problems += [
+        f"{name}: {'.'.join(where)}: is {value}; give a finite number"
+        for where, value in leaves(settings)
+        if isinstance(value, float) and not math.isfinite(value)
+    ]
     if problems:
         raise InputError("\n".join(sorted(problems)))
     return settings
@@ -67,6 +89,16 @@ def resolved(schema: Settings, root: Settings) -> Settings:
         return schema
     *_, section, name = schema["$ref"].split("/")
     return {**root[section][name], **schema}
+
+
+def leaves(settings: Any, where: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Every value in nested settings, and the keys that lead to it."""
+    if isinstance(settings, dict | list):
+        items = settings.items() if isinstance(settings, dict) else enumerate(settings)
+        for key, value in items:
+            yield from leaves(value, (*where, str(key)))
+    else:
+        yield where, settings
 
 
 def _typed(value: Any, schema: Any, root: Settings) -> Any:
@@ -91,8 +123,18 @@ def _typed(value: Any, schema: Any, root: Settings) -> Any:
         return str(value)
     if isinstance(value, str) and schema.get("type") != "string":
         with suppress(json.JSONDecodeError):
-            return json.loads(value)
+            value = json.loads(value)
+    if isinstance(value, float) and value.is_integer() and _wants_integer(schema, root):
+        return int(value)
     return value
+
+
+def _wants_integer(schema: Settings, root: Settings) -> bool:
+    """Whether a schema takes integers, and no other numbers."""
+    parts = [schema, *schema.get("oneOf", []), *schema.get("anyOf", [])]
+    types = [resolved(part, root).get("type", []) for part in parts]
+    wanted = {kind for found in types for kind in ([found] if isinstance(found, str) else found)}
+    return "integer" in wanted and "number" not in wanted
 
 
 def _describe(error: ValidationError) -> Iterator[str]:
@@ -109,7 +151,12 @@ def _describe(error: ValidationError) -> Iterator[str]:
         for nested in min(alternatives.values(), key=lambda e: (_ruled_out(e), len(e))):
             yield from _describe(nested)
     elif error.validator == "type" and error.validator_value == "string":
-        yield f"{where}: YAML reads {error.instance!r}, not text; put it in quotes"
+        if error.instance is None:
+            yield f"{where}: YAML reads None, not text; give one, in quotes"
+        elif isinstance(error.instance, list | dict):
+            yield f"{where}: is {error.instance!r}; give one text"
+        else:
+            yield f"{where}: YAML reads {error.instance!r}, not text; put it in quotes"
     else:
         yield f"{where}: {error.message}"
 
@@ -122,9 +169,9 @@ def _ruled_out(errors: list[ValidationError]) -> bool:
     )
 
 
-def suggest(word: str, known: list[str]) -> str:
+def suggest(word: Any, known: list[str]) -> str:
     """Suggest the nearest valid word, or else list all valid words."""
-    close = get_close_matches(word, known, n=1)
+    close = get_close_matches(str(word), known, n=1)
     return f"; did you mean '{close[0]}'?" if close else f"; valid are: {', '.join(sorted(known))}"
 
 
@@ -194,6 +241,11 @@ def _check_source(config: Settings) -> None:
             raise InputError(
                 f"configuration: platforms.{name}: kind {kind} needs "
                 f"{' and '.join(sorted(missing))}"
+            )
+        if source.simulated and "shell" in platform:
+            raise InputError(
+                f"configuration: platforms.{name}.shell: a phantom has the same shells on all "
+                "platforms; change spherical_harmonics.shell"
             )
         if source.simulated and "crop" in platform:
             raise InputError(

@@ -1,13 +1,19 @@
 """The methods to compare, each with its own file `config/methods/<family>/<method>.yaml`."""
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import yaml
-
 from harmonization.files import InputError
-from harmonization.plan.baselines import RULES, find_baselines, read_baseline
-from harmonization.plan.configuration import Settings, check, check_settings, merge, suggest
+from harmonization.plan.baselines import NAME, RULES, find_baselines, read_baseline
+from harmonization.plan.configuration import (
+    Settings,
+    check,
+    check_settings,
+    merge,
+    read_yaml,
+    suggest,
+)
 from harmonization.plan.plugins import module_of, plugin_names, read_plugin
 from harmonization.plan.sources import SOURCES
 
@@ -302,13 +308,18 @@ def method_files(folder: Path) -> dict[str, Path]:
     Raises
     ------
     InputError
-        If two families have a method of the same name, or a file is in no family's folder.
+        If two families have a method of the same name, a file is in no family's folder, or a name
+        is that of a family or would not work in rules and on command lines.
     """
     files: dict[str, Path] = {}
     for path in sorted(folder.rglob("*.yaml")):
         if path.parent.name not in FAMILIES:
             raise InputError(
                 f"{path}: lies in no family's folder; move it to one of {', '.join(FAMILIES)}"
+            )
+        if path.stem in FAMILIES or not re.fullmatch(NAME, path.stem):
+            raise InputError(
+                f"{path}: rename it; small letters, digits and _ make a name that is no family's"
             )
         if path.stem in files:
             raise InputError(f"{path}: {files[path.stem]} has the same name; rename one")
@@ -345,14 +356,12 @@ def _read_file(folder: Path, name: str, inherited_by: tuple[str, ...] = ()) -> t
         )
     if name in inherited_by:
         raise InputError(f"{files[name]}: like: inherits from itself; break the circle")
-    try:
-        settings = yaml.safe_load(files[name].read_text())
-    except yaml.YAMLError as error:
-        reason = " ".join(str(error).split())
-        raise InputError(f"{files[name]}: not valid YAML ({reason})") from None
+    settings = read_yaml(files[name])
     if not isinstance(settings, dict):
         raise InputError(f"{files[name]}: holds no keys; copy those of another method")
     if base := settings.pop("like", None):
+        if not isinstance(base, str):
+            raise InputError(f"{files[name]}: like: {base!r} is no name of a method")
         _, inherited = _read_file(folder, base, (*inherited_by, name))
         settings = merge(inherited, settings)
     return files[name].parent.name, settings

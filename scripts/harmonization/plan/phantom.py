@@ -3,10 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from harmonization.files import InputError
-from harmonization.plan.configuration import check, suggest
+from harmonization.plan.configuration import check, read_yaml, suggest
 
 SCHEMA = Path(__file__).parents[3] / "workflow/schemas/phantom.schema.yaml"
 
@@ -20,12 +18,7 @@ def read_parameters(path: Path) -> dict[str, Any]:
         If the file is missing or not YAML, a value does not fit the schema, or a platform's scanner
         does not exist.
     """
-    try:
-        content = yaml.safe_load(path.read_text())
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; change dataset.parameters") from None
-    except yaml.YAMLError as error:
-        raise InputError(f"{path}: not valid YAML ({error})") from None
+    content = read_yaml(path, "no such file; change dataset.parameters")
     parameters = check(content, SCHEMA, str(path))
     for name, bundle in parameters["bundles"].items():
         if len(bundle["points"]) != len(bundle["radii"]):

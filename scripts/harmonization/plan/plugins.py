@@ -120,7 +120,8 @@ def _schema(path: Path, function: ast.FunctionDef | None, meanings: dict[str, st
 def _type_schema(path: Path, argument: ast.arg) -> Schema:
     match argument.annotation:
         case ast.Subscript(value=ast.Name(id="list"), slice=item):
-            return {"type": "array", "items": _type_schema(path, ast.arg(argument.arg, item))}
+            items = _type_schema(path, ast.arg(argument.arg, item))
+            return {"type": "array", "items": items, "minItems": 1}
         case ast.Subscript(value=ast.Name(id="Literal"), slice=choices):
             listed = choices.elts if isinstance(choices, ast.Tuple) else [choices]
             return {"enum": [choice.value for choice in listed]}

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from harmonization.files import InputError
+from harmonization.files import InputError, read_text
 from harmonization.plan.configuration import suggest
 
 # An entry starts at the start of a line and ends with a brace that has a line of its own.
@@ -12,7 +12,7 @@ ENTRY = re.compile(r"^@\w+\{([^,\s]+),\n.*?^\}$", flags=re.MULTILINE | re.DOTALL
 
 def read_references(path: Path) -> dict[str, str]:
     """Entries of a BibTeX file, by key."""
-    return {found[1]: found[0] for found in ENTRY.finditer(path.read_text())}
+    return {found[1]: found[0] for found in ENTRY.finditer(read_text(path))}
 
 
 def check_references(name: str, keys: tuple[str, ...], files: list[Path]) -> None:

@@ -80,8 +80,8 @@ def choose_subjects(root: Path, wanted: int | list[str], prefix: str = "sub-") -
     if not root.is_dir():
         raise InputError(f"{root}: no such folder; change dataset.root")
     labels = (p.name.removeprefix(prefix) for p in root.glob(f"{prefix}*") if p.is_dir())
-    # BIDS labels are letters and digits only, so this skips hidden folders and the like.
-    subjects = sorted(label for label in labels if label.isalnum())
+    # BIDS labels are letters of ASCII and digits only, so this skips hidden folders and the like.
+    subjects = sorted(label for label in labels if label.isascii() and label.isalnum())
     if not subjects:
         raise InputError(f"{root}: no folder {prefix}<label> in it; give the data set's root")
     if isinstance(wanted, int):
