@@ -99,7 +99,7 @@ def assert_change(cells, comparison, within=0.06):
 def test_the_table_of_eight_folds_follows_from_the_scores_of_every_subject(scores):
     subjects = scores.groupby("method", sort=False)["subject"].nunique()
     everywhere = list(subjects.index[subjects == 8])
-    rows = rows_of_methods("README.md", "Eight folds at equal computation", 0, everywhere)
+    rows = rows_of_methods("README.md", "## Eight folds", 0, everywhere)
     assert_errors(rows, scores, everywhere)
 
 
@@ -112,7 +112,7 @@ def test_the_declared_comparisons_follow_from_the_scores_of_every_subject(scores
     changes = changes_of(scores, "msp_espcn", DECLARED, TARGETS)
     found = [compare(of_other.mean(axis=1)) for of_other in changes]
     adjusted = holm([comparison.p for comparison in found])
-    _, rows = table_of("README.md", "Eight folds at equal computation", 1)
+    _, rows = table_of("README.md", "## Eight folds", 1)
     for row, comparison, p in zip(rows, found, adjusted, strict=True):
         _, *cells, shown_p, verdict = row
         assert_change(cells, comparison)
