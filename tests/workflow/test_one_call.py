@@ -476,7 +476,7 @@ def test_one_call_gives_the_bytes_of_a_fresh_run(request, tmp_path, kind, change
     before = sha256(tmp_path / f"changed/results/{kind}/metrics.csv")
     tables = [
         str(path.relative_to(finished))
-        for pattern in ("config.yaml", "tables/*.csv")
+        for pattern in ("config.yaml", "tables/*.csv", "bids/*.json")
         for path in finished.glob(f"results/{kind}/{pattern}")
     ]
     changed, fresh = (run_again(tmp_path / name, config, tables) for name in ("changed", "fresh"))
