@@ -165,7 +165,7 @@ def test_the_released_database_is_imported_scan_by_scan(released_tree, results):
 
 @pytest.mark.slow
 def test_the_released_database_gives_the_same_numbers_as_bids(released_tree, results):
-    result = import_released(released_tree, "--", "results/paper/metrics.csv")
+    result = import_released(released_tree, "--", "results/paper/tables/patch_mse.csv")
     assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
     made = released_tree / "results/paper"
     columns = ["method", "target", "region", "metric"]
@@ -173,6 +173,7 @@ def test_the_released_database_gives_the_same_numbers_as_bids(released_tree, res
     both = imported.join(direct, lsuffix="_imported", rsuffix="_direct")
     assert len(both) > 10
     np.testing.assert_allclose(both["value_imported"], both["value_direct"], rtol=1e-6)
+    assert (made / "tables/patch_mse.csv").exists()
 
 
 def test_a_platform_that_was_not_released_is_named(released_tree):
@@ -247,9 +248,13 @@ def run_open(folder, server, *arguments):
 
 
 @pytest.mark.slow
-def test_on_harmony_comes_from_the_server_to_the_table(openneuro, tmp_path):
+@pytest.mark.parametrize(
+    "steps", [["denoising"], ["denoising", "ringing", "motion"]], ids=["one step", "all steps"]
+)
+def test_on_harmony_comes_from_the_server_to_the_table(openneuro, tmp_path, steps):
     openneuro.faults = ["cut", "500", "truncated"]
-    result = run_open(tmp_path, openneuro)
+    left_out = "{ringing: false, motion: false}" if len(steps) == 1 else "{}"
+    result = run_open(tmp_path, openneuro, f"preprocessing={left_out}")
     said = result.stdout + result.stderr
     assert result.returncode == 0, said[-3000:]
     assert "whole" in said
@@ -267,15 +272,16 @@ def test_on_harmony_comes_from_the_server_to_the_table(openneuro, tmp_path):
     assert not validator_errors(made / "bids")
     stem = "sub-03286/ses-OXF3TRI001/dwi/sub-03286_ses-OXF3TRI001_acq-trio_run-1_desc-preproc_dwi"
     sidecar = json.loads((made / f"bids/{stem}.json").read_text())
-    assert sidecar["Preprocessing"] == ["denoising", "ringing", "motion"]
+    assert sidecar["Preprocessing"] == steps
     assert sidecar["EchoTime"] == 0.096
-    motion = pd.read_csv(made / "preprocessing/motion/sub-03286_platform-trio.tsv", sep="\t")
-    assert len(motion) == 21
+    if "motion" in steps:
+        motion = pd.read_csv(made / "preprocessing/motion/sub-03286_platform-trio.tsv", sep="\t")
+        assert len(motion) == 21
     # The images of the steps are deleted once the scan is written.
     assert not list(made.rglob("preprocessing/*/*.nii"))
     # Nothing is left to do, and the downloaded data need no server.
     openneuro.close()
-    again = run_open(tmp_path, openneuro, "--dry-run")
+    again = run_open(tmp_path, openneuro, f"preprocessing={left_out}", "--dry-run")
     assert "Nothing to be done" in again.stdout + again.stderr
 
 
