@@ -443,8 +443,8 @@ def test_a_study_of_limited_data_ends_with_its_own_table_alone(own, tmp_path):
 TRAINING = "study/sub-03/ses-prisma/dwi/sub-03_ses-prisma"
 
 
-def run_again(folder, config, tables):
-    result = snakemake(folder, *tables, config=config)
+def run_again(folder, config, targets):
+    result = snakemake(folder, *targets, config=config)
     assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
     (results,) = (folder / "results").iterdir()
     return {
@@ -474,12 +474,12 @@ def test_one_call_gives_the_bytes_of_a_fresh_run(request, tmp_path, kind, change
         file.write_bytes(change(file.read_bytes()))
     shutil.copytree(tmp_path / "changed/study", tmp_path / "fresh/study")
     before = sha256(tmp_path / f"changed/results/{kind}/metrics.csv")
-    tables = [
+    targets = [
         str(path.relative_to(finished))
         for pattern in ("config.yaml", "tables/*.csv", "bids/*.json")
         for path in finished.glob(f"results/{kind}/{pattern}")
     ]
-    changed, fresh = (run_again(tmp_path / name, config, tables) for name in ("changed", "fresh"))
+    changed, fresh = (run_again(tmp_path / name, config, targets) for name in ("changed", "fresh"))
     assert changed.keys() == fresh.keys()
     for path, digest in fresh.items():
         assert changed[path] == digest, path
