@@ -115,6 +115,12 @@ def test_every_network_maps_a_window_to_its_core(name, target):
         assert prediction.shape == (3, 6, edge, edge, edge)
 
 
+@pytest.mark.parametrize("name", [name for name, m in NETWORKS.items() if m.fits == "each"])
+def test_a_network_of_one_target_refuses_all(name):
+    with pytest.raises(InputError, match=r"fits: each|target: own|of its target"):
+        build(specification_of(NETWORKS[name], None)).network(torch.randn(1, 6, 11, 11, 11))
+
+
 @pytest.mark.parametrize("name", NETWORKS)
 @pytest.mark.parametrize("target", SCALES)
 def test_one_target_alone_is_predicted_as_among_all(name, target):

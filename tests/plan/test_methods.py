@@ -165,7 +165,7 @@ NETWORK = {**PLAIN, "network": {"name": "espcn"}}
         ),
         (
             {**NETWORK, "builds_on": [{"method": "espcn", "target": "own", "or": ["espn"]}]},
-            "no file config/methods/<family>/espn.yaml; did you mean 'espcn'?",
+            "method m: builds_on: no file config/methods/<family>/espn.yaml; did you mean 'espcn'?",
         ),
         (
             {"like": "espcn", "matches": {"method": "ridge", "by": "width"}},

@@ -46,7 +46,15 @@ class Task:
 
     @property
     def r(self) -> int:
-        """Scale of the target."""
+        """Scale of the target.
+
+        Raises
+        ------
+        InputError
+            If the task is all targets, and the network made for one.
+        """
+        if self.target is None:
+            raise InputError("fits: this network predicts one target; give fits: each")
         return self.scales[self.target]
 
 

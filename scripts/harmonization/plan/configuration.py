@@ -14,7 +14,12 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
 from harmonization.files import InputError, read_text
-from harmonization.plan.sources import SOURCES, platforms_as_bids
+from harmonization.plan.sources import (
+    FURTHER_ENTITIES,
+    NAMED_AS_BIDS,
+    SOURCES,
+    platforms_as_bids,
+)
 
 Settings = dict[str, Any]
 
@@ -241,6 +246,12 @@ def _check_source(config: Settings) -> None:
             raise InputError(
                 f"configuration: platforms.{name}: kind {kind} needs "
                 f"{' and '.join(sorted(missing))}"
+            )
+        unused = [key for key in FURTHER_ENTITIES if key in platform]
+        if source.platform_keys == NAMED_AS_BIDS and unused:
+            raise InputError(
+                f"configuration: platforms.{name}.{unused[0]}: kind {kind} names scans by session "
+                "and acquisition alone; leave it out"
             )
         if source.simulated and "shell" in platform:
             raise InputError(

@@ -250,16 +250,16 @@ def read_methods(config: Settings, root: Path) -> dict[str, Method]:
     schema = root / "workflow/schemas/method.schema.yaml"
     methods: dict[str, Method] = {}
     baselines = find_baselines(root)
-    waiting = list(config["methods"])
+    waiting = [(name, "configuration: methods") for name in config["methods"]]
     while waiting:
-        name = waiting.pop(0)
+        name, asked_by = waiting.pop(0)
         if name in methods:
             continue
         overrides = config["overrides"].get(name, {})
         if name in baselines:
             methods[name] = _baseline(baselines[name], root, overrides)
             continue
-        family, settings = _read_file(folder, name)
+        family, settings = _read_file(folder, name, asked_by)
         if "like" in overrides:
             raise InputError(
                 f"configuration: overrides.{name}.like: belongs in a method's file; write one"
@@ -272,9 +272,7 @@ def read_methods(config: Settings, root: Path) -> dict[str, Method]:
         reason = _unsuitable(settings, config)
         if reason and methods[name].reads != "denoised":
             raise InputError(f"configuration: methods: '{name}' {reason}; leave it out")
-        waiting += methods[name].needs
-        if (match := methods[name].matches) and match.within:
-            waiting.append(match.within)
+        waiting += _asked_for(methods[name])
     for name in config["overrides"]:
         if name not in methods:
             raise InputError(
@@ -345,13 +343,28 @@ def with_components(method: Method, methods: dict[str, Method]) -> list[Method]:
     return list(found.values())
 
 
-def _read_file(folder: Path, name: str, inherited_by: tuple[str, ...] = ()) -> tuple[str, Settings]:
-    """Family and settings of a method, including what it inherits by ``like``."""
+def _asked_for(method: Method) -> list[tuple[str, str]]:
+    """Names of the methods that a method needs or is compared with, and where it names them."""
+    asked = [(n, "builds_on") for component in method.builds_on for n in component.methods]
+    if match := method.matches:
+        asked += [(n, "matches") for n in (match.method, match.within) if n]
+    return [(name, f"method {method.name}: {key}") for name, key in asked]
+
+
+def _read_file(
+    folder: Path,
+    name: str,
+    asked_by: str = "configuration: methods",
+    inherited_by: tuple[str, ...] = (),
+) -> tuple[str, Settings]:
+    """Family and settings of a method, including what it inherits by ``like``.
+
+    A mistake in its name is reported as one of `asked_by`.
+    """
     files = method_files(folder)
     if name not in files:
-        where = f"method {inherited_by[-1]}: like" if inherited_by else "configuration: methods"
         raise InputError(
-            f"{where}: no file config/methods/<family>/{name}.yaml"
+            f"{asked_by}: no file config/methods/<family>/{name}.yaml"
             f"{suggest(name, [*files, *find_baselines(folder.parents[1]), *FAMILIES])}"
         )
     if name in inherited_by:
@@ -362,7 +375,7 @@ def _read_file(folder: Path, name: str, inherited_by: tuple[str, ...] = ()) -> t
     if base := settings.pop("like", None):
         if not isinstance(base, str):
             raise InputError(f"{files[name]}: like: {base!r} is no name of a method")
-        _, inherited = _read_file(folder, base, (*inherited_by, name))
+        _, inherited = _read_file(folder, base, f"method {name}: like", (*inherited_by, name))
         settings = merge(inherited, settings)
     return files[name].parent.name, settings
 

@@ -36,6 +36,7 @@ class DataSource:
 
 
 NAMED_AS_BIDS = frozenset({"session", "acquisition"})
+FURTHER_ENTITIES = ("direction", "run", "description", "entities")
 SOURCES = {
     "phantom": DataSource(NAMED_AS_BIDS, simulated=True, rules=("phantom",)),
     "bids": DataSource(),
@@ -78,7 +79,6 @@ def platforms_as_bids(platforms: dict[str, Any]) -> dict[str, Any]:
                 f"configuration: platforms.{name}: differs from '{other}' of the same session in "
                 "no letter or digit; rename it"
             )
-        only_raw = ("direction", "run", "description", "entities")
-        kept = {key: value for key, value in platform.items() if key not in only_raw}
+        kept = {key: value for key, value in platform.items() if key not in FURTHER_ENTITIES}
         as_bids[name] = {**kept, "acquisition": label}
     return as_bids
