@@ -35,6 +35,9 @@ SIGNAL = [
 REGIONS = ["brain", "white_matter", "lesion"]
 
 
+PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("config/*.md")]
+
+
 def scores_of(run):
     return pd.read_csv(ROOT / f"docs/data/{run}.csv", dtype={"subject": str})
 
@@ -189,3 +192,20 @@ def test_the_table_of_the_signal_follows_from_the_scores_of_the_run():
         shown = numbers_in(row)
         assert shown[:5] == pytest.approx(expected[:5], abs=6e-4), method
         assert shown[5:] == pytest.approx(expected[5:], abs=6e-2), method
+
+
+def anchors_of(page):
+    """What a link to a heading of a page may name."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(), flags=re.MULTILINE)
+    return [re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_links_between_pages_lead_somewhere(page):
+    for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
+        if "://" in link:
+            continue
+        name, _, anchor = link.partition("#")
+        linked = page.parent / name if name else page
+        assert linked.exists(), link
+        assert not anchor or anchor in anchors_of(linked), link
