@@ -2,7 +2,7 @@
 # make test      set up if needed, then the tests; make test-slow runs the slow ones
 # make effects   how much of each scanner effect of the phantom a linear map undoes; half an hour
 # make tune METHOD="espcn msp_espcn"   try other settings of methods on the tuning cohort
-# make clean     remove all results except downloads, and what Snakemake knows of them
+# make clean     remove all results; downloads, and what Snakemake knows of files, stay
 # make lock      resolve envs/requirements.in into new exact pins
 
 PYTHON ?= python3

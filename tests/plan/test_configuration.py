@@ -18,6 +18,7 @@ from harmonization.plan.plugins import class_name, module_of
 
 NO_RUNS = {"config", "travelling_heads", "claims", "known_settings"}
 RUNS = sorted({p.stem for p in (ROOT / "config").glob("*.yaml")} - NO_RUNS)
+EXAMPLES = re.findall(r"```yaml\n(run: .*?)```", (ROOT / "docs/data.md").read_text(), re.DOTALL)
 METHODS = sorted(method_files(ROOT / "config/methods"))
 
 
@@ -35,6 +36,13 @@ def test_the_configurations_in_the_repository_are_valid(run):
             read_run(config)
         config["dataset"]["root"] = "somewhere"
     assert set(config["methods"]) - set(FAMILIES) <= set(read_run(config))
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_the_examples_of_data_sets_are_valid(example):
+    given = yaml.safe_load(example)
+    config = with_own_platforms(merge(EMBEDDED, given), given)
+    assert set(given["methods"]) <= set(read_run(config))
 
 
 @pytest.mark.parametrize("run", RUNS)
