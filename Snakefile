@@ -95,13 +95,7 @@ onstart:
 
 onsuccess:
     cancel_timers()
-    PLAN.clear_checkpoints()
-    # After all jobs, for it tells what each of them took.
-    if os.path.exists(P.config):
-        shell(
-            "python -m record_provenance --results {P.results:q} --root {ROOT:q}"
-            " --output {P.provenance:q}"
-        )
+    end_run(P, ROOT)
     # A call for single files may have made none of them.
     for shown, path in (
         ("Tables: ", f"{P.results}/tables"),

@@ -85,9 +85,12 @@ def images_of(results: Path) -> dict[str, str]:
 
 
 def cost_of_rules(folder: Path) -> dict[str, dict[str, float]]:
-    """Jobs of every rule, their seconds in all, and the peak memory (MiB) of the largest."""
+    """Jobs of every rule, their seconds in all, and the peak memory (MiB) of the largest.
+
+    Nothing where a run was moved or restored without its benchmarks.
+    """
     rules = {}
-    for rule in sorted(path for path in folder.iterdir() if path.is_dir()):
+    for rule in sorted(path for path in folder.glob("*") if path.is_dir()):
         jobs = [pd.read_csv(file, sep="\t", na_values="-") for file in sorted(rule.rglob("*.tsv"))]
         if jobs:
             table = pd.concat(jobs)

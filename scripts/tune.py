@@ -34,6 +34,9 @@ def main() -> None:
     parser.add_argument(
         "--matches", type=Path, nargs="*", default=[], help="fitted models to be equal to"
     )
+    parser.add_argument(
+        "--seeded-as", help="method whose random numbers this one draws; itself if left out"
+    )
     parser.add_argument("--precision", choices=["float32", "bfloat16"], default="float32")
     parser.add_argument("--gpus", type=int, default=0, help="0 computes on the CPU")
     parser.add_argument("--output", type=Path, required=True, help="what was tried")
@@ -41,7 +44,7 @@ def main() -> None:
 
     device = choose_device(args.gpus)
     # The same random numbers for all, so that they differ in their settings alone.
-    seed = seed_of(args.method, args.target, 0, 0)
+    seed = seed_of(args.seeded_as or args.method, args.target, 0, 0)
     common = (args.method, args.target, 0, 0, seed)
     wanted = Fit(*common, args.settings, args.components, args.matches, args.precision)
 

@@ -115,6 +115,11 @@ def test_every_network_maps_a_window_to_its_core(name, target):
         assert prediction.shape == (3, 6, edge, edge, edge)
 
 
+def test_a_target_that_is_a_word_of_torch_is_refused():
+    with pytest.raises(InputError, match=r"platforms.half: torch uses this name itself"):
+        Task(6, {"half": 1, "prisma": 1}, None, 0)
+
+
 @pytest.mark.parametrize("name", [name for name, m in NETWORKS.items() if m.fits == "each"])
 def test_a_network_of_one_target_refuses_all(name):
     with pytest.raises(InputError, match=r"fits: each|target: own|of its target"):

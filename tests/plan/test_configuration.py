@@ -124,6 +124,10 @@ def test_every_method_is_valid_and_says_where_it_comes_from(length):
         ({"platforms": {"ge_st": {"sesion": "x"}}}, "did you mean 'session'?"),
         ({"dataset": {"subjects": "four"}}, "dataset.subjects: 'four' is not of type 'integer'"),
         (
+            {"platforms": {"mean": {"session": "a", "acquisition": "b", "scale": 1}}},
+            "platforms: 'mean' does not match",
+        ),
+        (
             {"platforms": {"ge_st": {"run": "1"}}},
             "platforms.ge_st.run: kind phantom names scans by session and acquisition alone",
         ),

@@ -168,6 +168,14 @@ NETWORK = {**PLAIN, "network": {"name": "espcn"}}
             "method m: builds_on: no file config/methods/<family>/espn.yaml; did you mean 'espcn'?",
         ),
         (
+            {**NETWORK, "builds_on": [{"method": "espcn", "target": "own", "or": ["ridge"]}]},
+            "builds_on: of espcn and ridge some are trained and have seeds, others not",
+        ),
+        (
+            {"like": "espcn", "reads": "denoised", "matches": {"method": "espcn", "by": "width"}},
+            "matches: espcn reads 'scan' and m 'denoised'; let both read the same",
+        ),
+        (
             {"like": "espcn", "matches": {"method": "ridge", "by": "width"}},
             "matches: ridge is not trained; only trainings can be matched",
         ),

@@ -39,6 +39,19 @@ def test_only_what_is_trained_has_several_seeds():
     assert [key.method for key in made.trained_models()] == ["espcn"] * 4
 
 
+def test_seeds_that_others_build_on_are_not_scored():
+    made = plan(methods=["espcn", "msp_self"])
+    assert {key.seed for key in made.models() if key.method == "espcn"} == {0, 1}
+    assert {key.seed for key in made.scored_models()} == {0}
+
+
+def test_networks_are_drawn_whatever_else_the_run_overrides():
+    """Its figure shows methods that the run does not have, which the rest might not suit."""
+    overrides = {"espcn": {"reads": "denoised", "network": {"width": 10}}}
+    made = plan(methods=["espcn"], overrides=overrides)
+    assert made.architectures()["ESPCN"]["settings"]["width"] == 10
+
+
 @pytest.mark.parametrize(
     ("target", "seed", "expected"),
     [

@@ -97,6 +97,23 @@ def test_noise_may_leave_too_little_room():
     assert (on_excess["change"], on_excess["verdict"]) == (0, UNDECIDABLE)
 
 
+def test_the_room_that_noise_leaves_is_that_of_the_method_that_is_chosen():
+    """However much there is to gain on another candidate."""
+    excess = metrics([(m, "0", "t", [1.4 if m == "two" else 0.1] * 6) for m in METHODS], "excess")
+    claim = PLAIN | {"contains": -20, "against": {"best_of": ["one", "two"]}}
+    row = judged([claim], 0.05, more=[excess], validation=[("one", 1.0), ("two", 2.0)]).iloc[0]
+    assert row["verdict"] == UNDECIDABLE
+    assert "noise leaves -7 %" in row["reason"]
+
+
+def test_nothing_is_relative_to_an_excess_below_0():
+    excess = metrics([(m, "0", "t", [0.1] * 5 + [-0.1]) for m in METHODS], "excess")
+    claim = BELOW | {"metric": "excess", "declared": True}
+    row = judged([claim], 0.05, more=[excess]).iloc[0]
+    assert row["verdict"] == UNDECIDABLE
+    assert row["reason"] == "In a subject excess of ONE is not above 0."
+
+
 def test_the_best_of_several_is_the_best_on_validation():
     claim = BELOW | {"against": {"best_of": ["one", "two"]}}
     first = judged([claim], 0.05, validation=[("one", 1.0), ("two", 2.0)]).iloc[0]

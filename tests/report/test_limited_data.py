@@ -61,6 +61,14 @@ def test_a_panel_has_a_line_of_means_and_dots_of_draws():
     assert "b, 2 training subjects" in {text.get_text() for text in figure.findobj(Text)}
 
 
+def test_more_methods_than_markers_are_told_apart():
+    methods = {f"m{number}": {"label": f"M{number}"} for number in range(11)}
+    metrics = scores(**dict.fromkeys(methods, [1] * 8))
+    figure = draw_limited_data(metrics, methods, ["a"], FOLDS)
+    dots = [line for line in figure.axes[0].lines if line.get_gid() == "draws"]
+    assert len({(line.get_color(), line.get_marker()) for line in dots}) == len(methods)
+
+
 @pytest.mark.parametrize("name", ["tabulate", "plot"])
 def test_the_commands_write_both_files(command, tmp_path, name):
     METRICS.to_csv(tmp_path / "metrics.csv", index=False)

@@ -53,6 +53,13 @@ def options(folder):
     }
 
 
+def test_a_run_without_models_has_tables_without_rows(command, tmp_path):
+    """Such as one of a scan, or of a baseline with rules of its own."""
+    given = {"folders": str(tmp_path / "{method}"), **options(tmp_path), "models": "{}"}
+    assert command("tabulate_methods", given) == (0, "")
+    assert pd.read_csv(tmp_path / "table.csv").empty
+
+
 def test_models_are_summed_up_by_method_and_target(command, folders):
     given = {"folders": str(folders / "{method}-{target}-{fold}-{seed}"), **options(folders)}
     assert command("tabulate_methods", given) == (0, "")

@@ -220,6 +220,12 @@ def test_labels_of_digits_keep_their_zeros(tmp_path):
     assert list(table["none"]) == ["", ""]
 
 
+def test_labels_of_digits_are_no_quantities(tmp_path):
+    (tmp_path / "t.csv").write_text("subject,value\n2019010101,1\n2019010102,2\n")
+    shown = for_reading("registration", read_table(tmp_path / "t.csv"), {"targets": []})
+    assert list(shown["subject"]) == ["2019010101", "2019010102"]
+
+
 # --- What is refused
 
 

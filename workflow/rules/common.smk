@@ -18,6 +18,7 @@ from snakemake.exceptions import WorkflowError
 
 from harmonization.files import InputError
 from harmonization.plan.configuration import with_own_platforms
+from harmonization.plan.ending import end_run
 from harmonization.plan.failures import failures
 from harmonization.plan.machine import unused_gpus
 from harmonization.plan.paths import BidsScan, expand_models

@@ -64,7 +64,7 @@ rule fit:
 # Nothing asks for it but `make tune`, on the tuning cohort.
 rule tune:
     input:
-        manifest=P.manifest.format(fold=0, selection=""),
+        manifest=lambda w: P.manifest.format(fold=0, selection=PLAN.selection(w.method)),
         components=lambda w: PLAN.model_files(
             P.weights, PLAN.components(w.method, PLAN.first_target(w.method), 0, 0)
         ),
@@ -94,12 +94,13 @@ rule tune:
         matches=lambda w: PLAN.model_files(
             P.model, PLAN.matched(w.method, PLAN.first_target(w.method), 0, 0)
         ),
+        seeded_as=lambda w: METHODS[w.method].seeded_as,
         precision=config["precision"],
     message:
         "Tune {wildcards.method}"
     shell:
         "CONSOLE=/dev/fd/3 python -m tune --method {wildcards.method} --settings {params.settings:q}"
-        " --manifest {input.manifest:q} --target {params.target}"
+        " --manifest {input.manifest:q} --target {params.target} --seeded-as {params.seeded_as}"
         " --components {params.components} --matches {params.matches}"
         " --precision {params.precision} --gpus {resources.gpu}"
         " --output {output:q} 3>&1 &> {log:q}"

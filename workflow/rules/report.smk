@@ -6,6 +6,7 @@
 SHOWN_FOLD = 0
 SHOWN_SUBJECT = PLAN.parts(SHOWN_FOLD)["test"][0]
 MODELS = PLAN.seeds_of(PLAN.models())
+SCORED = PLAN.seeds_of(PLAN.scored_models())
 TRAINED = PLAN.seeds_of(PLAN.trained_models())
 BRANCHED = PLAN.seeds_of(PLAN.branched_models())
 LINEAR = PLAN.seeds_of(PLAN.linear_models())
@@ -34,7 +35,7 @@ rule write_config:
 # The claims first, as the report shows them.
 rule judge_claims:
     input:
-        expand_models(P.card, MODELS, PLAN.test_subjects()),
+        expand_models(P.card, SCORED, PLAN.test_subjects()),
         metrics=P.metrics,
     output:
         csv=P.table.format(table="claims", format="csv"),
@@ -58,7 +59,7 @@ rule judge_claims:
         methods=lambda w: json.dumps(PLAN.table_rows()),
         targets=TARGETS,
         folders=lambda w: P.model,
-        models=json.dumps(MODELS),
+        models=json.dumps(SCORED),
         folds=json.dumps(PLAN.test_subjects()),
         data=PLAN.data_in_words(),
     message:
@@ -72,7 +73,7 @@ rule judge_claims:
 
 rule compare_methods:
     input:
-        expand_models(P.card, MODELS, PLAN.test_subjects()),
+        expand_models(P.card, SCORED, PLAN.test_subjects()),
         metrics=P.metrics,
     output:
         csv=P.table.format(table="comparisons", format="csv"),
@@ -105,7 +106,7 @@ rule compare_methods:
         targets=TARGETS,
         reference=PLAN.reference(),
         folders=lambda w: P.model,
-        models=json.dumps(MODELS),
+        models=json.dumps(SCORED),
         folds=json.dumps(PLAN.test_subjects()),
     message:
         "Compare the methods"

@@ -4,6 +4,7 @@ import atexit
 import sys
 
 from harmonization.plan.configuration import merge
+from harmonization.plan.ending import end_run
 from harmonization.plan.failures import failures
 from harmonization.plan.scheduler import cancel_timers
 
@@ -29,3 +30,5 @@ onerror:
 
 onsuccess:
     cancel_timers()
+    for paths in RUN_PATHS.values():
+        end_run(paths, ROOT)

@@ -44,6 +44,11 @@ class Task:
     target: str | None
     seed: int
 
+    def __post_init__(self) -> None:
+        # Networks keep parts by the name of their target, as attributes of a torch module.
+        if taken := [name for name in self.scales if hasattr(nn.ModuleDict(), name)]:
+            raise InputError(f"platforms.{taken[0]}: torch uses this name itself; rename it")
+
     @property
     def r(self) -> int:
         """Scale of the target.

@@ -512,7 +512,13 @@ def _check_components(method: Method, methods: dict[str, Method], config: Settin
             raise InputError(
                 f"{where}: no target '{component.target}'{suggest(component.target, choices)}"
             )
-        for other in (methods[name] for name in component.methods):
+        others = [methods[name] for name in component.methods]
+        if len({other.is_trained for other in others}) > 1:
+            raise InputError(
+                f"{where}: of {' and '.join(component.methods)} some are trained and have seeds, "
+                "others not; let alternatives be alike"
+            )
+        for other in others:
             if not other.is_model:
                 kind = "has rules of its own" if other.rules else "is a scan"
                 raise InputError(f"{where}: {other.name} {kind}; name a method that fits a model")
@@ -541,6 +547,11 @@ def _check_match(method: Method, methods: dict[str, Method]) -> None:
     if not (method.is_trained and other.is_trained):
         untrained = other.name if method.is_trained else method.name
         raise InputError(f"{where}: {untrained} is not trained; only trainings can be matched")
+    if other.reads != method.reads:
+        raise InputError(
+            f"{where}: {other.name} reads '{other.reads}' and {method.name} '{method.reads}'; let "
+            "both read the same"
+        )
     known = read_plugin(method.wing, method.plugin).settings["properties"]
     numbers = [name for name, schema in known.items() if schema.get("type") == "integer"]
     if by not in (choices := [*numbers, "steps"]):

@@ -119,6 +119,13 @@ class RunPaths:
         """Result of one preprocessing step on a raw scan."""
         return f"{self._steps}.{end}".replace("{step}", name)
 
+    def spent_checkpoints(self) -> list[Path]:
+        """Folders with the checkpoints of models that are there."""
+        root = Path(self.results, "checkpoints")
+        models = Path(self.results, "models")
+        folders = root.glob("*/*/fold-*_seed-*")
+        return [f for f in folders if any((models / f.relative_to(root)).glob("weights.*"))]
+
     def log(self, rule: str, pattern: str) -> str:
         """Log of a rule's job that makes `pattern`."""
         return f"{self.results}/logs/{rule}/{self._within_run(pattern)}.log"

@@ -1,7 +1,6 @@
 """The plan of a run: its scans, models, predictions and scores, and their files."""
 
 import os
-import shutil
 from collections.abc import Iterable
 from copy import copy
 from dataclasses import dataclass
@@ -542,20 +541,13 @@ class Plan:
             known |= dict.fromkeys(needed)
         return keys
 
-    def clear_checkpoints(self) -> None:
-        """Remove the checkpoints of models that are there."""
-        for key in self.models():
-            if Path(self.paths.weights.format(**vars(key))).exists():
-                folder = Path(self.paths.checkpoints.format(**vars(key)))
-                shutil.rmtree(folder, ignore_errors=True)
-                # The folders of its target, its method and all, as soon as nothing is in them.
-                for parent in folder.parents[:3]:
-                    if parent.is_dir() and not any(parent.iterdir()):
-                        parent.rmdir()
-
     def trained_models(self) -> list[ModelKey]:
         """Models trained by gradient descent."""
         return [key for key in self.models() if self.methods[key.method].is_trained]
+
+    def scored_models(self) -> list[ModelKey]:
+        """Models of the seeds that are scored: not those on which others alone build."""
+        return [key for key in self.models() if key.seed in self.seeds(key.method)]
 
     def branched_models(self) -> list[ModelKey]:
         """Models whose cards say what their branches contribute."""
@@ -691,8 +683,16 @@ class Plan:
 
     @cached_property
     def _drawn(self) -> "Plan":
-        """The plan of the same run with the methods whose networks are drawn."""
-        overrides = {n: o for n, o in self.config["overrides"].items() if n in DRAWN}
+        """The plan of the same run with the methods whose networks are drawn.
+
+        Their networks are those of the run in all but kind; what else it overrides, such as what
+        they read, might not suit a method that the run does not have.
+        """
+        overrides = {
+            name: {"network": override["network"]}
+            for name, override in self.config["overrides"].items()
+            if name in DRAWN and "name" not in override.get("network", {"name": ""})
+        }
         # Their trainings are not drawn, and every method has a full one.
         chosen = {"methods": list(DRAWN), "overrides": overrides, "training": "full"}
         drawn = copy(self)

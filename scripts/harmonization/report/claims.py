@@ -20,6 +20,7 @@ SUPPORTED, NOT_SUPPORTED = "supported", "not supported"
 UNDECIDABLE, ABSENT = "not decidable at this scale", "not in this run"
 BY_DESIGN, UNTESTED = "answered by design", "not tested"
 ANSWERS = {"By design": BY_DESIGN, "Not tested": UNTESTED}  # how an answer without scores begins
+MEASURES = ("patch_mse", "excess")
 CHOSEN = "best on validation"  # a method that is another one in each fold and on each target
 COLUMNS = (
     *("claim", "statement", "method", "against", "metric", "declared", "change", "low", "high"),
@@ -95,17 +96,23 @@ def judged_by(
         return row | {"verdict": ABSENT, "reason": "The run has no method to compare it with."}
     if row["metric"] not in set(metrics["metric"]):
         return row | {"verdict": ABSENT, "reason": f"Only a phantom has {row['metric']}."}
-    errors = errors_of(metrics, row["metric"])
     name = candidates[0] if isinstance(against, str) else CHOSEN
-    if name == CHOSEN:
-        errors = with_chosen(errors, CHOSEN, candidates, validation)
-    changes = relative_changes(errors, claim["method"], name)
-    return row | {
-        "method": label[claim["method"]],
-        "against": label.get(name, f"{CHOSEN} of {', '.join(label[c] for c in candidates)}"),
-        "comparison": compare(changes.mean(axis=1)),
-        "largest": largest_gain(metrics, row["metric"], candidates),
+    row["method"] = label[claim["method"]]
+    row["against"] = label.get(name, f"{CHOSEN} of {', '.join(label[c] for c in candidates)}")
+    errors = {
+        metric: with_chosen(errors_of(metrics, metric), CHOSEN, candidates, validation)
+        if name == CHOSEN
+        else errors_of(metrics, metric)
+        for metric in {row["metric"], *MEASURES} & set(metrics["metric"])
     }
+    if not (errors[row["metric"]].loc[name] > 0).all(axis=None):
+        reason = f"In a subject {row['metric']} of {row['against']} is not above 0."
+        return row | {"verdict": UNDECIDABLE, "reason": reason}
+    changes = relative_changes(errors[row["metric"]], claim["method"], name)
+    row["comparison"] = compare(changes.mean(axis=1))
+    if row["metric"] == "patch_mse" and "excess" in errors:
+        row["largest"] = largest_gain(*(errors[metric].loc[name] for metric in MEASURES))
+    return row
 
 
 def chosen_from(
@@ -127,16 +134,15 @@ def chosen_from(
     ]
 
 
-def largest_gain(metrics: pd.DataFrame, metric: str, methods: list[str]) -> float:
-    """Largest change of patch MSE that is possible, %: the target's noise remains.
+def largest_gain(patch_mse: pd.DataFrame, excess: pd.DataFrame) -> float:
+    """Largest change of a method's patch MSE that is possible, %: the target's noise remains.
 
-    NaN where nothing tells the noise, and for a metric that is free of it.
+    Parameters
+    ----------
+    patch_mse, excess : DataFrame
+        Of the method that is to be changed; a column for each target.
     """
-    if metric != "patch_mse" or "excess" not in set(metrics["metric"]):
-        return np.nan
-    of_methods = metrics[metrics["method"].isin(methods) & (metrics["region"] == "brain")]
-    means = of_methods.groupby(["metric", "target"])["value"].mean()
-    return float(-100 * (means["excess"] / means["patch_mse"]).mean())
+    return float(-100 * (excess.mean() / patch_mse.mean()).mean())
 
 
 def verdict(

@@ -3,7 +3,7 @@
 import pandas as pd
 from matplotlib.figure import Figure
 
-from harmonization.report.style import MARKERS, MM, PALETTE, PRINT, number_logarithmic, plt, printed
+from harmonization.report.style import MM, PRINT, look, number_logarithmic, plt, printed
 
 CLAIMED = -20  # per cent, the paper's gain
 
@@ -128,7 +128,7 @@ def draw_limited_data(
     for axis in axes[-1]:
         axis.set_xlabel("patches of each training subject")
     handles = [
-        plt.Line2D([], [], color=PALETTE[n], marker=MARKERS[n], label=shown["label"])
+        plt.Line2D([], [], **look(n), label=shown["label"])
         for n, shown in enumerate(methods.values())
     ]
     handles.append(plt.Line2D([], [], color="0.4", lw=0.8, ls=":", label="the paper's gain"))
@@ -149,10 +149,10 @@ def _draw_lines(
         found = draws[draws["method"] == name]
         # Side by side, so that equal values do not hide each other.
         places = found["patches"].map(patches.index) + 0.05 * (number - middle)
-        colour, marker = PALETTE[number], MARKERS[number]
-        axis.plot(places, found[measure], marker, color=colour, ms=2.6, mew=0, gid="draws")
+        looks = look(number)
+        axis.plot(places, found[measure], ls="", **looks, ms=2.6, mew=0, gid="draws")
         means = found[measure].groupby(places).mean()
-        axis.plot(means.index, means, color=colour, gid=name)
+        axis.plot(means.index, means, color=looks["color"], gid=name)
     axis.set_xticks(range(len(patches)), patches)
     axis.set_xlim(-0.4, len(patches) - 0.6)
     axis.grid(axis="y", color="0.9", lw=0.4)

@@ -60,9 +60,10 @@ def method_table(cards: list[dict[str, Any]], methods: Rows) -> pd.DataFrame:
     measured = dict.fromkeys(("best_step", "validation_mse"), "mean")
     measured |= {"dead_units": "max", "smallest_branch": "min"}
     # A method that is not trained has none of these, which would make its column one of objects.
-    rows = pd.DataFrame([model_row(card) for card in cards]).astype(dict.fromkeys(measured, float))
     of_size = dict.fromkeys(("parameters", "path_parameters", "multiply_adds", "steps"), "max")
-    return _labelled(rows, of_size | measured, methods)
+    columns = ["method", "target", *of_size, *measured]
+    rows = pd.DataFrame([model_row(card) for card in cards], columns=columns)
+    return _labelled(rows.astype(dict.fromkeys(measured, float)), of_size | measured, methods)
 
 
 def runtime_table(rows: pd.DataFrame, methods: Rows) -> pd.DataFrame:

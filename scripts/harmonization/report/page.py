@@ -42,6 +42,8 @@ HIDDEN = {
 }
 FIRST = {"claims": ["claim", "statement", "verdict"]}
 COUNTS = ["n", "voxels"]
+# Never numbers, though a subject may be called 1001 or 01.
+LABELS = ["subject", "platform", "scan", "target", "method", "against"]
 UNITS = {"shift": "mm", "rotation": "degrees", "peak_memory": "MiB"}
 UNITS |= dict.fromkeys(("change", "low", "high", "lowest", "highest"), "%")
 UNITS |= dict.fromkeys(("sd_subjects", "sd_seeds"), "%")
@@ -192,7 +194,7 @@ def make_page(
 
 
 def read_table(path: Path) -> pd.DataFrame:
-    """A table of a run; what looks like a number is one, but for labels such as ``01``.
+    """A table of a run; what looks like a number is one, but for labels of subjects and others.
 
     Raises
     ------
@@ -205,11 +207,10 @@ def read_table(path: Path) -> pd.DataFrame:
         raise InputError(
             f"{path}: is not a CSV table ({str(error).strip()}); delete it, and run again"
         ) from None
-    for name in table:
+    for name in table.columns.difference(LABELS, sort=False):
         known = table[name] != ""
         numbers = pd.to_numeric(table[name].where(known), errors="coerce")
-        labels = (known & numbers.isna()) | table[name].str.match(r"0\d")
-        if known.any() and not labels.any():
+        if known.any() and numbers[known].notna().all():
             table[name] = numbers
     return table
 

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from scipy.stats import kendalltau
 
 from harmonization.files import InputError
-from harmonization.report.style import MARKERS, MM, PALETTE, PRINT, plt, printed
+from harmonization.report.style import MM, PRINT, look, plt, printed
 
 KEPT = ["phantom", "change", "low", "high", "wins", "n", "p"]
 APART = 0.16  # of a line, between the marks of two phantoms
@@ -150,7 +150,7 @@ def draw_phantoms(ranks: pd.DataFrame, declared: pd.DataFrame) -> Figure:
         taus = dict.fromkeys(f"{tau:.2f}" for tau in agreement(ranks))  # alike for two phantoms
         figure.suptitle(f"Kendall's tau between the rankings: {' to '.join(taus)}")
     handles = [
-        plt.Line2D([], [], color=PALETTE[n], marker=MARKERS[n], ls="", label=f"phantom {phantom}")
+        plt.Line2D([], [], **look(n), ls="", label=f"phantom {phantom}")
         for n, phantom in enumerate(phantoms)
     ]
     figure.legend(handles=handles, loc="outside lower center", ncols=6)
@@ -165,9 +165,9 @@ def _draw_changes(
     for number, phantom in enumerate(phantoms):
         found = rows[rows["phantom"] == phantom].set_index(key).reindex(names)
         places = np.arange(len(names)) + APART * (number - middle)
-        colour, marker = PALETTE[number], MARKERS[number]
-        axis.plot(found["change"], places, marker, color=colour, gid=f"phantom {phantom}")
-        axis.hlines(places, found["low"], found["high"], color=colour, lw=0.8)
+        looks = look(number)
+        axis.plot(found["change"], places, ls="", **looks, gid=f"phantom {phantom}")
+        axis.hlines(places, found["low"], found["high"], color=looks["color"], lw=0.8)
     axis.axvline(0, color="black", lw=0.6, zorder=1)
     axis.set_yticks(range(len(names)), names)
     axis.set_ylim(len(names) - 0.4, -0.6)

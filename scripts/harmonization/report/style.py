@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 
@@ -60,6 +61,11 @@ printed = matplotlib.rc_context(
         "lines.markeredgewidth": 0.5,
     }
 )
+
+
+def look(number: int) -> dict[str, Any]:
+    """Colour and marker of what has no family; none looks like another of the first forty."""
+    return {"color": PALETTE[number % len(PALETTE)], "marker": MARKERS[number % len(MARKERS)]}
 
 
 def save_figure(figure: Figure, paths: list[Path]) -> None:
