@@ -121,10 +121,10 @@ class RunPaths:
 
     def spent_checkpoints(self) -> list[Path]:
         """Folders with the checkpoints of models that are there."""
-        root = Path(self.results, "checkpoints")
-        models = Path(self.results, "models")
+        root, models = Path(self.results, "checkpoints"), Path(self.results, "models")
+        weights = Path(self.weights).name
         folders = root.glob("*/*/fold-*_seed-*")
-        return [f for f in folders if any((models / f.relative_to(root)).glob("weights.*"))]
+        return [f for f in folders if (models / f.relative_to(root) / weights).exists()]
 
     def log(self, rule: str, pattern: str) -> str:
         """Log of a rule's job that makes `pattern`."""

@@ -691,7 +691,7 @@ class Plan:
         overrides = {
             name: {"network": override["network"]}
             for name, override in self.config["overrides"].items()
-            if name in DRAWN and "name" not in override.get("network", {"name": ""})
+            if name in DRAWN and "network" in override and "name" not in override["network"]
         }
         # Their trainings are not drawn, and every method has a full one.
         chosen = {"methods": list(DRAWN), "overrides": overrides, "training": "full"}
