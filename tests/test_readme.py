@@ -27,6 +27,10 @@ COMPARED_LONG = [
     ("msp_espcn", "msp_no_auxiliary"),
     *(("ridge_cnn", "msp_espcn"), ("msp_ridge_cnn", "ridge_cnn")),
 ]
+OTHER_PHANTOM = [
+    *("identity", "ridge", "ridge_mlp", "ridge_cnn", "espcn", "espcn_long", "mtl_hard"),
+    *("mtl_cross_stitch", "mtl_cascade", "msp_espcn", "msp_self"),
+]
 SECOND_PHASES = ("msp_espcn", "msp_self")
 SIGNAL = [
     *("identity", "denoised", "noise_free", "affine", "ridge", "ridge_mlp", "ridge_cnn"),
@@ -182,6 +186,21 @@ def test_the_table_of_a_longer_second_phase_follows_from_its_scores():
             expected = [errors[metric][target] for metric in ("patch_mse", "excess")]
             assert numbers_in([cell]) == pytest.approx(expected, abs=6e-4)
             assert float(change) == pytest.approx(changes[target], abs=0.006)
+
+
+def test_the_tables_of_another_phantom_follow_from_its_scores(scores):
+    others = scores_of("phantom_2020")
+    rows = rows_of_methods("docs/results.md", "On another phantom", 0, OTHER_PHANTOM)
+    assert_errors(rows, others, OTHER_PHANTOM)
+    _, rows = table_of("docs/results.md", "On another phantom", 1)
+    for row, other in zip(rows, DECLARED, strict=True):
+        (first,) = changes_of(scores, "msp_espcn", [other], TARGETS)
+        (second,) = changes_of(others, "msp_espcn", [other], TARGETS)
+        of_subjects = first.mean(axis=1)
+        expected = [of_subjects.mean(), of_subjects.min(), of_subjects.max()]
+        expected += [*second.mean(axis=1), *second.mean()]
+        assert row[0] == label_of(other)
+        assert numbers_in(row[1:]) == pytest.approx(expected, abs=0.006)
 
 
 def test_the_table_of_limited_data_follows_from_the_table_of_the_run():
