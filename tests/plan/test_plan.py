@@ -47,9 +47,11 @@ def test_seeds_that_others_build_on_are_not_scored():
 
 def test_networks_are_drawn_whatever_else_the_run_overrides():
     """Its figure shows methods that the run does not have, which the rest might not suit."""
-    overrides = {"espcn": {"reads": "denoised", "network": {"width": 10}}}
+    overrides = {"espcn": {"reads": "denoised", "label": "Mine", "network": {"width": 10}}}
     made = plan(methods=["espcn"], overrides=overrides)
-    assert made.architectures()["ESPCN"]["settings"]["width"] == 10
+    assert made.architectures()["Mine"]["settings"]["width"] == 10
+    other = {"espcn": {"network": {"name": "cnn_rish", "width": 8}}}
+    assert plan(methods=["espcn"], overrides=other).architectures()["ESPCN"]["plugin"] == "espcn"
 
 
 @pytest.mark.parametrize(

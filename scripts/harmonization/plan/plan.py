@@ -685,14 +685,15 @@ class Plan:
     def _drawn(self) -> "Plan":
         """The plan of the same run with the methods whose networks are drawn.
 
-        Their networks are those of the run in all but kind; what else it overrides, such as what
-        they read, might not suit a method that the run does not have.
+        Labels and networks are those of the run, but for a network of another kind. What else it
+        overrides, such as what they read, might not suit a method that the run does not have.
         """
-        overrides = {
-            name: {"network": override["network"]}
-            for name, override in self.config["overrides"].items()
-            if name in DRAWN and "network" in override and "name" not in override["network"]
-        }
+        overrides: Settings = {}
+        for name in DRAWN:
+            given = self.config["overrides"].get(name, {})
+            overrides[name] = {key: given[key] for key in ("label", "network") if key in given}
+            if "name" in given.get("network", {}):
+                del overrides[name]["network"]
         # Their trainings are not drawn, and every method has a full one.
         chosen = {"methods": list(DRAWN), "overrides": overrides, "training": "full"}
         drawn = copy(self)
