@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from common import (
     PRECISIONS,
     ROOT,
@@ -36,9 +35,10 @@ from common import (
     rates,
 )
 
+from harmonization.files import InputError, run_command
 from harmonization.learning.devices import choose_device, choose_precision
 from harmonization.learning.training import batches, training_step
-from harmonization.plan.configuration import merge
+from harmonization.plan.configuration import merge, read_yaml
 from harmonization.plan.plan import ModelKey, Plan
 
 Phase = dict[str, Any]  # of a training, as in a method's file
@@ -55,12 +55,13 @@ def main() -> None:
     args = options.parse_args()
     device = choose_device(args.gpus)
     torch.set_num_threads(1)
+    rows = read_rates(args.rates) if args.rates else {}
     for run in args.run:
         plan = plan_of(run)
         print_jobs(plan, run)
         if args.rates:
             print(f"{run.name}: rates of {args.rates.name}")
-            print_costs(plan, "GPU-hours", given_seconds(plan, args.rates))
+            print_costs(plan, "GPU-hours", given_seconds(plan, rows))
             continue
         precision = choose_precision(args.precision or plan.config["precision"], device)
         print_machine(device, f"{run.name}: {precision}")
@@ -75,9 +76,9 @@ def main() -> None:
 
 def plan_of(run: Path) -> Plan:
     """Plan of a run; its scans need not be there."""
-    embedded = yaml.safe_load((ROOT / "config/config.yaml").read_text())
+    embedded = read_yaml(ROOT / "config/config.yaml")
     # The plan of a data set on disk would look for its scans, which change no training.
-    config = merge(embedded, yaml.safe_load(run.read_text()))
+    config = merge(embedded, read_yaml(run))
     return Plan(merge(config, {"dataset": {"kind": "phantom", "root": None}}), ROOT)
 
 
@@ -90,7 +91,7 @@ def print_jobs(plan: Plan, run: Path) -> None:
     table = dry.stderr.partition("Job stats:")[2] + dry.stdout.partition("Job stats:")[2]
     jobs = {rule: int(n) for rule, n in re.findall(r"^(\w+) +(\d+)$", table, flags=re.MULTILINE)}
     total = jobs.pop("total")
-    profile = yaml.safe_load((ROOT / "profiles/slurm/config.yaml").read_text())
+    profile = read_yaml(ROOT / "profiles/slurm/config.yaml")
     groups = dict(pair.split("=") for pair in profile["groups"])
     sizes = {name: int(n) for name, n in (p.split("=") for p in profile["group-components"])}
     of_group: dict[str, int] = defaultdict(int)
@@ -115,14 +116,24 @@ def print_jobs(plan: Plan, run: Path) -> None:
     print_row("all jobs", total, of_all)
 
 
-def given_seconds(plan: Plan, path: Path) -> SecondsOfStep:
-    """Read rates from a table; methods that it lacks are not known."""
+def read_rates(path: Path) -> dict[str, float]:
+    """Read patches/s by method from a table."""
     with path.open() as stream:
-        rows = {row["method"]: float(row["patches_per_second"]) for row in csv.DictReader(stream)}
+        try:
+            return {r["method"]: float(r["patches_per_second"]) for r in csv.DictReader(stream)}
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError(
+                f"{path}: {error}; give columns method and patches_per_second"
+            ) from error
+
+
+def given_seconds(plan: Plan, patches_per_second: dict[str, float]) -> SecondsOfStep:
+    """Seconds of a step at given rates; methods without a rate are not known."""
 
     def seconds(key: ModelKey, _phase: Phase) -> float | None:
-        batch = plan.methods[key.method].training["batch_size"]
-        return batch / rows[key.method] if key.method in rows else None
+        if key.method not in patches_per_second:
+            return None
+        return plan.methods[key.method].training["batch_size"] / patches_per_second[key.method]
 
     return seconds
 
@@ -194,4 +205,4 @@ def seconds_of_step(
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)

@@ -196,6 +196,18 @@ def test_cost_lists_every_method_that_a_run_trains():
     assert total == pytest.approx(sum(hours), abs=0.1 * len(hours))
 
 
+def test_cost_says_what_is_wrong_with_its_files(tmp_path):
+    run, rates = tmp_path / "run.yaml", tmp_path / "rates.csv"
+    assert python("cost.py", "--run", run, status=1).strip() == f"error: {run}: is missing"
+    run.write_text("methods: [identity, espnc]\n")
+    found = python("cost.py", "--run", run, status=1).splitlines()
+    assert len(found) == 1
+    assert "did you mean 'espcn'?" in found[0]
+    rates.write_text("network,patches_per_second\nespcn,3\n")
+    found = python("cost.py", "--rates", rates, status=1).splitlines()
+    assert found[-1] == f"error: {rates}: 'method'; give columns method and patches_per_second"
+
+
 def test_precision_compares_two_runs(tmp_path):
     for name, error in (("first", 1.0), ("second", 1.02)):
         rows = [

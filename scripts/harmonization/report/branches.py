@@ -5,9 +5,15 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from harmonization.report.style import PALETTE, number_logarithmic, panels_of_methods, plt, printed
+from harmonization.report.style import (
+    PALETTE,
+    look,
+    number_logarithmic,
+    panels_of_methods,
+    plt,
+    printed,
+)
 
-MARKERS = "oD^vsP*X"
 PARTS = {"first_stage": ("0.45", "s"), "branches": (PALETTE[3], "o")}
 
 
@@ -80,8 +86,8 @@ def _draw_shares(
         of_component = others[others["component"] == component]
         # Side by side, so that equal shares do not hide each other.
         lines = of_component["method"].map(place) + _shift(number, len(targets))
-        colour, marker = PALETTE[number % len(PALETTE)], MARKERS[number % len(MARKERS)]
-        axis.plot(of_component["share"], lines, marker, color=colour, mew=0, ms=3, gid=component)
+        options = look(number) | {"ls": "", "mew": 0, "ms": 3, "gid": component}
+        axis.plot(of_component["share"], lines, **options)
     axis.set_xlabel("contribution, RMS (% of the prediction)")
 
 
@@ -98,16 +104,16 @@ def _shift(number: int, of: int) -> float:
 
 
 def _add_key(figure: Figure, targets: list[str], components: set[str]) -> None:
-    def entry(colour: object, marker: str, label: str, **options: object) -> plt.Line2D:
-        return plt.Line2D([], [], color=colour, marker=marker, ls="", label=label, **options)
+    def entry(label: str, **options: Any) -> plt.Line2D:
+        return plt.Line2D([], [], ls="", label=label, **options)
 
-    of_shares = [entry("black", "s", "own first stage", mfc="none")] + [
-        entry(PALETTE[n % len(PALETTE)], MARKERS[n % len(MARKERS)], f"branch from {target}")
-        for n, target in enumerate(targets)
+    of_shares = [entry("own first stage", color="black", marker="s", mfc="none")] + [
+        entry(f"branch from {target}", **look(number))
+        for number, target in enumerate(targets)
         if target in components
     ]
     of_dead = [
-        entry(colour, marker, f"dead units: {part.replace('_', ' ')}")
+        entry(f"dead units: {part.replace('_', ' ')}", color=colour, marker=marker)
         for part, (colour, marker) in PARTS.items()
     ]
     figure.legend(handles=[*of_shares, *of_dead], loc="outside lower center", ncols=3)
