@@ -50,6 +50,11 @@ def test_networks_are_drawn_whatever_else_the_run_overrides():
     overrides = {"espcn": {"reads": "denoised", "label": "Mine", "network": {"width": 10}}}
     made = plan(methods=["espcn"], overrides=overrides)
     assert made.architectures()["Mine"]["settings"]["width"] == 10
+    overrides["espcn"]["network"]["name"] = "espcn"
+    assert (
+        plan(methods=["espcn"], overrides=overrides).architectures()["Mine"]["settings"]["width"]
+        == 10
+    )
     other = {"espcn": {"network": {"name": "cnn_rish", "width": 8}}}
     assert plan(methods=["espcn"], overrides=other).architectures()["ESPCN"]["plugin"] == "espcn"
 

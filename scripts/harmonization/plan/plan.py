@@ -688,16 +688,15 @@ class Plan:
         Labels and networks are those of the run, but for a network of another kind. What else it
         overrides, such as what they read, might not suit a method that the run does not have.
         """
-        overrides: Settings = {}
-        for name in DRAWN:
-            given = self.config["overrides"].get(name, {})
-            overrides[name] = {key: given[key] for key in ("label", "network") if key in given}
-            if "name" in given.get("network", {}):
-                del overrides[name]["network"]
         # Their trainings are not drawn, and every method has a full one.
-        chosen = {"methods": list(DRAWN), "overrides": overrides, "training": "full"}
+        config = {**self.config, "methods": list(DRAWN), "overrides": {}, "training": "full"}
+        for name, method in read_methods(config, self.root).items():
+            given = self.config["overrides"].get(name, {})
+            same = given.get("network", {}).get("name", method.plugin) == method.plugin
+            kept = ("label", "network") if same else ("label",)
+            config["overrides"][name] = {key: given[key] for key in kept if key in given}
         drawn = copy(self)
-        drawn.methods = read_methods({**self.config, **chosen}, self.root)
+        drawn.methods = read_methods(config, self.root)
         return drawn
 
     def fit_settings(self, method: str) -> Settings:
