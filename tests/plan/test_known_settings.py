@@ -7,6 +7,7 @@ from conftest import EMBEDDED, ROOT
 from harmonization.files import InputError
 from harmonization.plan.claims import read_settings
 from harmonization.plan.plan import Plan
+from harmonization.plan.presentation import Presentation
 
 SCHEMA = ROOT / "workflow/schemas/known_settings.schema.yaml"
 
@@ -42,7 +43,7 @@ def test_a_wrong_row_is_refused(tmp_path):
 
 def test_every_key_in_the_repository_is_one():
     """A key that was renamed would be shown as a text."""
-    settings = {r["setting"]: r for r in Plan(EMBEDDED, ROOT).known_settings()}
+    settings = {r["setting"]: r for r in Presentation(Plan(EMBEDDED, ROOT)).known_settings()}
     given = yaml.safe_load((ROOT / "config/known_settings.yaml").read_text())
     keys = [r for r in given if " " not in r["ours"]]
     assert len(keys) > 10

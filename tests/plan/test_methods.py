@@ -17,6 +17,7 @@ from harmonization.plan.methods import (
     read_methods,
 )
 from harmonization.plan.plan import Plan
+from harmonization.plan.presentation import Presentation
 
 
 @pytest.fixture
@@ -235,7 +236,7 @@ def test_a_baseline_may_bring_its_references(root):
     with pytest.raises(InputError, match="has no entry 'me2026'"):
         Plan(config, root)
     (folder / "references.bib").write_text("@misc{me2026,\n  title = {Gain},\n}\n")
-    assert Plan(config, root).described()["gain"]["references"] == "me2026 ye2013"
+    assert Presentation(Plan(config, root)).described()["gain"]["references"] == "me2026 ye2013"
 
 
 def test_a_baseline_and_a_method_of_the_same_name_are_refused(root):

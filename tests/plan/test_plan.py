@@ -7,6 +7,7 @@ from conftest import EMBEDDED, ROOT
 from harmonization.files import InputError
 from harmonization.plan.configuration import merge
 from harmonization.plan.plan import SELECTIONS, ModelKey, Plan
+from harmonization.plan.presentation import Presentation
 
 TINY = merge(EMBEDDED, yaml.safe_load((ROOT / "tests/tiny.yaml").read_text())) | {"overrides": {}}
 TARGETS = ["prisma_st", "connectom_sa"]
@@ -43,20 +44,6 @@ def test_seeds_that_others_build_on_are_not_scored():
     made = plan(methods=["espcn", "msp_self"])
     assert {key.seed for key in made.models() if key.method == "espcn"} == {0, 1}
     assert {key.seed for key in made.scored_models()} == {0}
-
-
-def test_networks_are_drawn_whatever_else_the_run_overrides():
-    """Its figure shows methods that the run does not have, which the rest might not suit."""
-    overrides = {"espcn": {"reads": "denoised", "label": "Mine", "network": {"width": 10}}}
-    made = plan(methods=["espcn"], overrides=overrides)
-    assert made.architectures()["Mine"]["settings"]["width"] == 10
-    overrides["espcn"]["network"]["name"] = "espcn"
-    assert (
-        plan(methods=["espcn"], overrides=overrides).architectures()["Mine"]["settings"]["width"]
-        == 10
-    )
-    other = {"espcn": {"network": {"name": "cnn_rish", "width": 8}}}
-    assert plan(methods=["espcn"], overrides=other).architectures()["ESPCN"]["plugin"] == "espcn"
 
 
 @pytest.mark.parametrize(
@@ -293,8 +280,8 @@ def test_a_control_may_read_a_variant_of_the_source():
     made = plan()
     assert "/denoised/scan/" in made.scan_to_fit("01", "ge_st", "denoised")["dwi"]
     assert "desc-truth" in made.scan_to_fit("01", "ge_st", "truth")["dwi"]
-    assert made.task() == ["identity", "noise_free"]
-    assert plan(methods=["noise_free", "ridge"]).task() == []
+    assert Presentation(made).task() == ["identity", "noise_free"]
+    assert Presentation(plan(methods=["noise_free", "ridge"])).task() == []
     lower = run("open_sr", denoising="none", methods=["denoised"])
     assert "/cropped/denoised/" in lower.scan("03286", "trio", "denoised").dwi
     assert "/denoised/scan/" in lower.full_scan("03286", "trio", "denoised").dwi
@@ -451,21 +438,6 @@ def test_a_raw_data_set_needs_masks_only_where_none_are_made(tmp_path):
         plan(EMBEDDED, **merge(study, {"preprocessing": {"mask": False}}))
 
 
-@pytest.mark.parametrize(
-    ("methods", "expected"),
-    [
-        (["identity", "espcn", "msp_espcn"], "msp_espcn"),
-        (["identity", "ridge", "espcn"], "espcn"),
-        (["ridge", "identity"], "identity"),
-        (["ridge", "affine"], "ridge"),
-        # Its ESPCNs are models of the run, but not among the methods that are compared.
-        (["ridge", "msp_self"], "ridge"),
-    ],
-)
-def test_all_methods_are_compared_with_one_that_the_run_compares(methods, expected):
-    assert plan(methods=methods).reference() == expected
-
-
 def test_what_a_prediction_needs_are_its_model_and_all_below():
     needed = plan(
         methods=["truth", "ridge", "ridge_mlp", "mtl_cross_stitch"], cross_validation={"seeds": 2}
@@ -479,37 +451,3 @@ def test_what_a_prediction_needs_are_its_model_and_all_below():
         "mtl_cross_stitch": {"all": [0]},
         "espcn": {"prisma_st": [0], "connectom_sa": [0]},
     }
-
-
-def test_figures_of_branches_and_of_the_linear_map_are_of_the_models_that_have_them():
-    made = plan(methods=["ridge", "espcn", "msp_selected_on_test", "msp_espcn"])
-    assert list(made.seeds_of(made.branched_models())) == ["msp_selected_on_test", "msp_espcn"]
-    assert list(made.seeds_of(made.linear_models())) == ["ridge"]
-    made = plan(methods=["identity", "mtl_hard"])
-    assert not made.branched_models()
-    assert not made.linear_models()
-
-
-def test_labels_stand_in_the_order_of_the_tables_and_components_come_last():
-    made = plan(methods=["mtl_hard", "msp_espcn"])
-    labels = made.labels(["espcn", "msp_espcn", "mtl_hard"])
-    assert list(labels) == ["mtl_hard", "msp_espcn", "espcn"]
-    assert labels["espcn"] == "ESPCN"
-
-
-def test_figures_show_the_rivals_of_the_reference():
-    methods = ["identity", "espcn", "ridge", "msp_espcn"]
-    assert plan(methods=methods).shown_rivals() == ["espcn", "ridge"]
-
-
-def test_networks_are_drawn_as_the_run_sets_them_whether_or_not_it_has_them():
-    drawn = plan(methods=["ridge", "espcn"], overrides={"espcn": {"network": {"width": 6}}})
-    found = drawn.architectures()
-    assert [*found] == ["ESPCN", "MTL, hard sharing", "MTL, cross-stitch", "MSP (ESPCN)"]
-    assert found["ESPCN"]["settings"]["width"] == 6
-    assert found["ESPCN"]["task"]["channels"] == 28
-    assert found["MTL, hard sharing"]["task"]["target"] is None
-    msp = found["MSP (ESPCN)"]
-    assert [c["settings"]["width"] for c in msp["components"].values()] == [6, 6]
-    assert msp["task"]["scales"] == {"prisma_st": 1, "connectom_sa": 2}
-    assert [*drawn.methods] == ["ridge", "espcn"]

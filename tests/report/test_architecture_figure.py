@@ -13,6 +13,7 @@ from harmonization.learning.network import Task
 from harmonization.networks.espcn import Espcn
 from harmonization.plan.configuration import merge
 from harmonization.plan.plan import Plan
+from harmonization.plan.presentation import Presentation
 from harmonization.report.architecture import (
     arrange,
     columns_of,
@@ -25,7 +26,7 @@ from harmonization.report.tracing import trace
 
 def networks_of(**changes):
     """Networks that the embedded run's figure shows, by label."""
-    specifications = Plan(merge(EMBEDDED, changes), ROOT).architectures()
+    specifications = Presentation(Plan(merge(EMBEDDED, changes), ROOT)).architectures()
     return {
         label: build(Specification.from_json(json.loads(json.dumps(content)))).network
         for label, content in specifications.items()

@@ -23,6 +23,7 @@ from harmonization.plan.failures import failures
 from harmonization.plan.machine import unused_gpus
 from harmonization.plan.paths import BidsScan, expand_models
 from harmonization.plan.plan import SELECTIONS, Plan
+from harmonization.plan.presentation import Presentation
 from harmonization.plan.resources import needs
 from harmonization.plan.scheduler import cancel_timers
 

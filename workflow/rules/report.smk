@@ -5,11 +5,12 @@
 # The figures of platforms and errors show the test subject of the first fold.
 SHOWN_FOLD = 0
 SHOWN_SUBJECT = PLAN.parts(SHOWN_FOLD)["test"][0]
+REPORT = Presentation(PLAN)
 MODELS = PLAN.seeds_of(PLAN.models())
 SCORED = PLAN.seeds_of(PLAN.scored_models())
 TRAINED = PLAN.seeds_of(PLAN.trained_models())
-BRANCHED = PLAN.seeds_of(PLAN.branched_models())
-LINEAR = PLAN.seeds_of(PLAN.linear_models())
+BRANCHED = PLAN.seeds_of(REPORT.branched_models())
+LINEAR = PLAN.seeds_of(REPORT.linear_models())
 
 
 rule write_config:
@@ -25,7 +26,7 @@ rule write_config:
         **needs(gigabytes=1, minutes=5),
     params:
         version=PLAN.version("write_config"),
-        config=lambda w: as_json({**config, "method_settings": PLAN.method_settings()}),
+        config=lambda w: as_json({**config, "method_settings": REPORT.method_settings()}),
     message:
         "Write the configuration of the run"
     shell:
@@ -56,12 +57,12 @@ rule judge_claims:
     params:
         version=PLAN.version("judge_claims"),
         claims=lambda w: json.dumps(PLAN.claims),
-        methods=lambda w: json.dumps(PLAN.table_rows()),
+        methods=lambda w: json.dumps(REPORT.table_rows()),
         targets=TARGETS,
         folders=lambda w: P.model,
         models=json.dumps(SCORED),
         folds=json.dumps(PLAN.test_subjects()),
-        data=PLAN.data_in_words(),
+        data=REPORT.data_in_words(),
     message:
         "Judge the claims"
     shell:
@@ -102,9 +103,9 @@ rule compare_methods:
         **needs(gigabytes=4, minutes=60),
     params:
         version=PLAN.version("compare_methods"),
-        methods=lambda w: json.dumps(PLAN.table_rows()),
+        methods=lambda w: json.dumps(REPORT.table_rows()),
         targets=TARGETS,
-        reference=PLAN.reference(),
+        reference=REPORT.reference(),
         folders=lambda w: P.model,
         models=json.dumps(SCORED),
         folds=json.dumps(PLAN.test_subjects()),
@@ -138,7 +139,7 @@ rule tabulate_settings:
         **needs(gigabytes=2, minutes=10),
     params:
         version=PLAN.version("tabulate_settings"),
-        settings=lambda w: json.dumps(PLAN.known_settings()),
+        settings=lambda w: json.dumps(REPORT.known_settings()),
     message:
         "Make the table of settings"
     shell:
@@ -168,10 +169,10 @@ rule make_table:
     params:
         version=PLAN.version("make_table"),
         # In the order of the methods, which becomes the order of the table's rows.
-        methods=lambda w: json.dumps(PLAN.table_rows()),
+        methods=lambda w: json.dumps(REPORT.table_rows()),
         targets=TARGETS,
         subjects=PLAN.tested(),
-        task=as_options({"task": PLAN.task()} if PLAN.task() else {}),
+        task=as_options({"task": REPORT.task()} if REPORT.task() else {}),
     message:
         "Make the table of patch MSE"
     shell:
@@ -200,7 +201,7 @@ rule tabulate_regions:
         **needs(gigabytes=4, minutes=20),
     params:
         version=PLAN.version("tabulate_regions"),
-        methods=lambda w: json.dumps(PLAN.table_rows()),
+        methods=lambda w: json.dumps(REPORT.table_rows()),
         targets=TARGETS,
     message:
         "Make the table of regions"
@@ -229,7 +230,7 @@ rule tabulate_features:
         **needs(gigabytes=4, minutes=20),
     params:
         version=PLAN.version("tabulate_features"),
-        methods=lambda w: json.dumps(PLAN.table_rows()),
+        methods=lambda w: json.dumps(REPORT.table_rows()),
         targets=TARGETS,
     message:
         "Make the table of features"
@@ -262,7 +263,7 @@ rule tabulate_preservation:
         **needs(gigabytes=4, minutes=20),
     params:
         version=PLAN.version("tabulate_preservation"),
-        methods=lambda w: json.dumps(PLAN.table_rows()),
+        methods=lambda w: json.dumps(REPORT.table_rows()),
         targets=TARGETS,
     message:
         "Make the table of preservation"
@@ -291,9 +292,9 @@ rule describe_methods:
     params:
         version=PLAN.version("describe_methods"),
         # In the order of the methods.
-        methods=lambda w: json.dumps(PLAN.described()),
+        methods=lambda w: json.dumps(REPORT.described()),
         # BibTeX is full of braces, in which Snakemake would look for wildcards.
-        references=lambda w: as_json(PLAN.references()),
+        references=lambda w: as_json(REPORT.references()),
     message:
         "Describe the methods"
     shell:
@@ -325,7 +326,7 @@ rule tabulate_methods:
         folders=lambda w: P.model,
         models=json.dumps(MODELS),
         folds=json.dumps(PLAN.test_subjects()),
-        methods=lambda w: json.dumps(PLAN.table_rows()),
+        methods=lambda w: json.dumps(REPORT.table_rows()),
     message:
         "Make the table of methods"
     shell:
@@ -359,7 +360,7 @@ rule tabulate_runtime:
         benchmarks=lambda w: P.fit_benchmark,
         models=json.dumps(MODELS),
         folds=json.dumps(PLAN.test_subjects()),
-        methods=lambda w: json.dumps(PLAN.table_rows()),
+        methods=lambda w: json.dumps(REPORT.table_rows()),
     message:
         "Make the table of training times"
     shell:
@@ -548,9 +549,9 @@ rule plot_improvements:
     params:
         version=PLAN.version("plot_improvements"),
         # In the order of the methods.
-        methods=lambda w: json.dumps(PLAN.table_rows()),
+        methods=lambda w: json.dumps(REPORT.table_rows()),
         targets=TARGETS,
-        reference=PLAN.reference(),
+        reference=REPORT.reference(),
     message:
         "Draw the improvements in each test subject"
     shell:
@@ -579,9 +580,9 @@ rule plot_regions:
     params:
         version=PLAN.version("plot_regions"),
         # In the order of the methods.
-        methods=lambda w: json.dumps(PLAN.table_rows()),
+        methods=lambda w: json.dumps(REPORT.table_rows()),
         targets=TARGETS,
-        reference=PLAN.reference(),
+        reference=REPORT.reference(),
     message:
         "Draw the errors by region"
     shell:
@@ -613,7 +614,7 @@ rule plot_cost:
         benchmarks=lambda w: P.fit_benchmark,
         fits=lambda w: json.dumps(PLAN.needed_models()),
         folds=lambda w: json.dumps(PLAN.test_subjects()),
-        methods=lambda w: json.dumps(PLAN.table_rows()),
+        methods=lambda w: json.dumps(REPORT.table_rows()),
         targets=TARGETS,
     message:
         "Draw error against computation"
@@ -646,7 +647,7 @@ rule plot_branches:
         folders=lambda w: P.model,
         models=lambda w: json.dumps(BRANCHED),
         folds=lambda w: json.dumps(PLAN.test_subjects()),
-        labels=lambda w: json.dumps(PLAN.labels(BRANCHED)),
+        labels=lambda w: json.dumps(REPORT.labels(BRANCHED)),
         targets=TARGETS,
     message:
         "Draw what branches contribute"
@@ -688,7 +689,7 @@ rule plot_learning_curves:
         models=lambda w: json.dumps(TRAINED),
         linear=lambda w: json.dumps(LINEAR),
         folds=lambda w: json.dumps(PLAN.test_subjects()),
-        labels=lambda w: json.dumps(PLAN.labels(TRAINED)),
+        labels=lambda w: json.dumps(REPORT.labels(TRAINED)),
         targets=TARGETS,
     message:
         "Draw the learning curves"
@@ -718,8 +719,8 @@ rule plot_architecture:
         **needs(gigabytes=4, minutes=20),
     params:
         # As functions, as only this job needs the networks that a run may lack.
-        version=lambda w: PLAN.architecture_version(),
-        networks=lambda w: json.dumps(PLAN.architectures()),
+        version=lambda w: REPORT.architecture_version(),
+        networks=lambda w: json.dumps(REPORT.architectures()),
         core=config["patches"]["core"],
     message:
         "Draw the architectures"
@@ -754,7 +755,7 @@ rule plot_errors:
     params:
         version=PLAN.version("plot_errors"),
         labels=lambda w: [METHODS[name].label for name in config["methods"]],
-        reference=lambda w: METHODS[PLAN.reference()].label,
+        reference=lambda w: METHODS[REPORT.reference()].label,
         title=lambda w: f"{w.target} of subject {SHOWN_SUBJECT}",
     message:
         "Draw the errors on {wildcards.target}"
@@ -789,8 +790,8 @@ rule plot_glyphs:
     params:
         version=PLAN.version("plot_glyphs"),
         labels=lambda w: [METHODS[name].label for name in config["methods"]],
-        reference=lambda w: METHODS[PLAN.reference()].label,
-        rivals=lambda w: [METHODS[name].label for name in PLAN.shown_rivals()],
+        reference=lambda w: METHODS[REPORT.reference()].label,
+        rivals=lambda w: [METHODS[name].label for name in REPORT.rivals()],
         title=lambda w: f"{w.target} of subject {SHOWN_SUBJECT}",
     message:
         "Draw the glyphs on {wildcards.target}"
@@ -828,7 +829,7 @@ rule tabulate_limited_data:
     params:
         version=PLAN.version("tabulate_limited_data"),
         # In the order of the methods; the first is what all are compared with.
-        methods=lambda w: json.dumps(PLAN.table_rows()),
+        methods=lambda w: json.dumps(REPORT.table_rows()),
         targets=TARGETS,
         folds=lambda w: json.dumps(PLAN.limited_folds()),
     message:
@@ -861,7 +862,7 @@ rule plot_limited_data:
         **needs(gigabytes=4, minutes=20),
     params:
         version=PLAN.version("plot_limited_data"),
-        methods=lambda w: json.dumps(PLAN.table_rows()),
+        methods=lambda w: json.dumps(REPORT.table_rows()),
         targets=TARGETS,
         folds=lambda w: json.dumps(PLAN.limited_folds()),
     message:
@@ -893,7 +894,7 @@ rule make_page:
     params:
         version=PLAN.version("make_page"),
         # The texts, and not their files, which lie elsewhere in another clone.
-        captions=lambda w: as_json(PLAN.captions()),
+        captions=lambda w: as_json(REPORT.captions()),
     message:
         "Make the page of the run"
     shell:

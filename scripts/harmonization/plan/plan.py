@@ -2,14 +2,12 @@
 
 import os
 from collections.abc import Iterable
-from copy import copy
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
 from harmonization.files import InputError, sha256
 from harmonization.plan.baselines import baseline_version, find_baselines
-from harmonization.plan.claims import read_claims, read_settings
+from harmonization.plan.claims import read_claims
 from harmonization.plan.configuration import Settings, check_run
 from harmonization.plan.folds import parts_of_fold, read_limits
 from harmonization.plan.methods import (
@@ -22,7 +20,7 @@ from harmonization.plan.methods import (
 from harmonization.plan.mushac import released_scan
 from harmonization.plan.paths import BidsScan, RunPaths, expand_models
 from harmonization.plan.phantom import check_phantom, read_parameters
-from harmonization.plan.references import check_references, read_references
+from harmonization.plan.references import check_references
 from harmonization.plan.scans import (
     FoundScan,
     bvec_convention,
@@ -45,12 +43,7 @@ SELECTIONS = {
     "_denoised_selects-on-test": ("test", "denoised"),
 }
 ALL_TARGETS = "all"  # target of a model that predicts every target
-# What figures compare all methods with: the first of these that a run has.
-REFERENCE_METHODS = ("msp_espcn", "espcn", "identity")
-LINEAR_METHOD = "ridge"  # what learning curves are compared with
-BRANCHED_NETWORK = "multi_stage"  # the network whose cards have contributions of branches
 REFERENCES = "references.bib"
-DRAWN = ("espcn", "mtl_hard", "mtl_cross_stitch", "msp_espcn")  # methods whose networks are drawn
 SMALL_FILE = 1_000_000  # bytes; a smaller file is known by its content, a larger one by its date
 
 
@@ -549,15 +542,6 @@ class Plan:
         """Models of the seeds that are scored: not those on which others alone build."""
         return [key for key in self.models() if key.seed in self.seeds(key.method)]
 
-    def branched_models(self) -> list[ModelKey]:
-        """Models whose cards say what their branches contribute."""
-        plugins = {name: method.plugin for name, method in self.methods.items()}
-        return [key for key in self.models() if plugins[key.method] == BRANCHED_NETWORK]
-
-    def linear_models(self) -> list[ModelKey]:
-        """Models whose errors are shown beside learning curves; none if the run has none."""
-        return [key for key in self.models() if key.method == LINEAR_METHOD]
-
     def needed_models(self) -> dict[str, dict[str, dict[str, dict[str, list[int]]]]]:
         """Models that the predictions of the first seed need, by method and target.
 
@@ -662,43 +646,6 @@ class Plan:
             "components": components,
         }
 
-    def architectures(self) -> dict[str, Settings]:
-        """Specifications of the networks whose construction is drawn, by label.
-
-        They are drawn whether or not the run compares them.
-        """
-        drawn = self._drawn
-        return {
-            drawn.methods[name].label: drawn.specification(
-                ModelKey(name, drawn.first_target(name), 0, 0)
-            )
-            for name in DRAWN
-        }
-
-    def architecture_version(self) -> str:
-        """Hash of the code of the drawing and of the networks in it."""
-        methods = self._drawn.methods
-        modules = {module for name in DRAWN for module in modules_of(methods[name], methods)}
-        return code_version(self.root / "scripts", "plot_architecture", sorted(modules))
-
-    @cached_property
-    def _drawn(self) -> "Plan":
-        """The plan of the same run with the methods whose networks are drawn.
-
-        Labels and networks are those of the run, but for a network of another kind. What else it
-        overrides, such as what they read, might not suit a method that the run does not have.
-        """
-        # Their trainings are not drawn, and every method has a full one.
-        config = {**self.config, "methods": list(DRAWN), "overrides": {}, "training": "full"}
-        for name, method in read_methods(config, self.root).items():
-            given = self.config["overrides"].get(name, {})
-            same = given.get("network", {}).get("name", method.plugin) == method.plugin
-            kept = ("label", "network") if same else ("label",)
-            config["overrides"][name] = {key: given[key] for key in kept if key in given}
-        drawn = copy(self)
-        drawn.methods = read_methods(config, self.root)
-        return drawn
-
     def fit_settings(self, method: str) -> Settings:
         """Settings that determine a method's models."""
         match = self.methods[method].matches
@@ -718,6 +665,12 @@ class Plan:
     def model_files(self, pattern: str, keys: list[ModelKey]) -> list[str]:
         """Files of models."""
         return [pattern.format(**vars(key)) for key in keys]
+
+    def bibliographies(self, name: str) -> list[Path]:
+        """Files with the references of a method; a baseline may bring one of its own."""
+        rules = self.methods[name].rules
+        own = [rules.with_name(REFERENCES)] if rules else []
+        return [self.root / "config" / REFERENCES, *(path for path in own if path.exists())]
 
     # --- Baselines with rules of their own
 
@@ -756,93 +709,6 @@ class Plan:
             for fold in self.folds
             for target in self.targets
         ]
-
-    def table_rows(self) -> dict[str, dict[str, str]]:
-        """What tables say of the methods, in their order."""
-        shown = {name: self.methods[name] for name in self.config["methods"]}
-        return {
-            name: {"label": m.label, "family": m.family, "role": m.role, "selects_on": m.selects_on}
-            for name, m in shown.items()
-        }
-
-    def reference(self) -> str:
-        """The method of a run with which figures compare all others."""
-        shown = self.config["methods"]
-        return next((name for name in REFERENCE_METHODS if name in shown), shown[0])
-
-    def labels(self, names: Iterable[str]) -> dict[str, str]:
-        """Labels of methods, components included, in the order of the tables."""
-        wanted = set(names)
-        in_order = dict.fromkeys([*self.config["methods"], *self.methods])
-        return {name: self.methods[name].label for name in in_order if name in wanted}
-
-    def shown_rivals(self) -> list[str]:
-        """Rivals of the method that figures compare them with."""
-        rivals = [n for n in self.config["methods"] if self.methods[n].role == "rival"]
-        return [name for name in rivals if name != self.reference()]
-
-    def bibliographies(self, name: str) -> list[Path]:
-        """Files with the references of a method; a baseline may bring one of its own."""
-        rules = self.methods[name].rules
-        own = [rules.with_name(REFERENCES)] if rules else []
-        return [self.root / "config" / REFERENCES, *(path for path in own if path.exists())]
-
-    def references(self) -> dict[str, str]:
-        """BibTeX entries of what the methods of the run go back to, by key."""
-        cited = {}
-        for name in self.config["methods"]:
-            for path in self.bibliographies(name):
-                entries = read_references(path)
-                cited |= {k: entries[k] for k in self.methods[name].references if k in entries}
-        return cited
-
-    def described(self) -> dict[str, dict[str, str]]:
-        """What the methods of the run do, where they come from and what they need."""
-        shown = {name: self.methods[name] for name in self.config["methods"]}
-        return {
-            name: {
-                key: getattr(m, key) for key in ("label", "family", "role", "summary", "citation")
-            }
-            | {"references": " ".join(m.references), "hardware": m.hardware}
-            for name, m in shown.items()
-        }
-
-    def known_settings(self) -> list[dict[str, str]]:
-        """Settings of the paper, as far as they are known, beside those of the run."""
-        return read_settings(
-            self.root / "config/known_settings.yaml",
-            self.root / "workflow/schemas/known_settings.schema.yaml",
-            {**self.config, "methods": self.method_settings()},
-        )
-
-    def captions(self) -> dict[str, str]:
-        """Captions of tables and figures, by name; ``workflow`` introduces the run."""
-        return {p.stem: p.read_text() for p in (self.root / "workflow/report").glob("*.rst")}
-
-    def data_in_words(self) -> str:
-        """What the scans are, for the caption of the verdicts."""
-        if self.data_source.simulated:
-            return "simulated scans, which are not the paper's"
-        if self.kind == "mushac":
-            return "scans of the cross-scanner database that the paper takes its own from"
-        return "scans that are not the paper's"
-
-    def task(self) -> list[str]:
-        """A method that is applied to the source, and the same one on the source without noise."""
-        compared = [self.methods[name] for name in self.config["methods"]]
-        for noise_free in (method for method in compared if method.reads == "truth"):
-            for noisy in (method for method in compared if method.reads == "scan"):
-                if noisy.is_model and noisy.fit_settings == noise_free.fit_settings:
-                    return [noisy.name, noise_free.name]
-        return []
-
-    def method_settings(self) -> dict[str, Settings]:
-        """Settings of every method, for the merged configuration beside the results."""
-        return {
-            name: {"family": m.family, "role": m.role, "label": m.label, "citation": m.citation}
-            | ({"scan": m.scan} if m.scan else {**m.fit_settings, "reads": m.reads})
-            for name, m in self.methods.items()
-        }
 
     # --- Predictions
 
