@@ -48,7 +48,7 @@ COMPARISON = [
         figure=[
             *("improvements", "regions", "cost"),
             *("platforms", "patches", "architecture"),
-            *(f"registration_{subject}" for subject in PLAN.subjects),
+            *(f"registration_{subject}" for subject in SCANS.subjects),
             *(["learning_curves"] if TRAINED else []),
             *(["branches"] if BRANCHED else []),
             *(
@@ -77,7 +77,7 @@ rule all:
     default_target: True
     input:
         # The data set, and the configuration of the run.
-        PLAN.data_set(),
+        SCANS.data_set(),
         P.config,
         # Every model: a deleted one is fitted again.
         expand_models(P.weights, MODELS, PLAN.test_subjects()),

@@ -1,28 +1,15 @@
-"""The plan of a run, without Snakemake: its scans, models, predictions and scores."""
+"""The plan of a run, without Snakemake: its folds, models, predictions and scores."""
 
 import pytest
-import yaml
-from conftest import EMBEDDED, ROOT
+from conftest import EMBEDDED
+from plans import plan, run
 
 from harmonization.files import InputError
-from harmonization.plan.configuration import merge
-from harmonization.plan.plan import SELECTIONS, ModelKey, Plan
-from harmonization.plan.presentation import Presentation
+from harmonization.plan.plan import SELECTIONS, ModelKey
 
-TINY = merge(EMBEDDED, yaml.safe_load((ROOT / "tests/tiny.yaml").read_text())) | {"overrides": {}}
 TARGETS = ["prisma_st", "connectom_sa"]
 
 LIMITED = {"subjects": [1, 2], "patches": [8, None], "draws": 2}
-
-
-def plan(config=TINY, **changes):
-    return Plan(merge(config, changes), ROOT)
-
-
-def run(name, **changes):
-    return plan(
-        merge(EMBEDDED, yaml.safe_load((ROOT / f"config/{name}.yaml").read_text())), **changes
-    )
 
 
 def test_models_are_one_a_target_or_one_for_all():
@@ -212,16 +199,6 @@ def test_rescans_are_registered_for_test_subjects_only_and_only_if_scored():
     assert {subject for subject, _, _ in without.registered_scans("02")} == {"02"}
 
 
-def test_the_truth_takes_the_transform_of_the_scan_and_a_rescan_its_own():
-    made = plan()
-    ways = {
-        scan: made.scan_to_fit("01", "prisma_st", scan).get("transform")
-        for scan in ("scan", "truth", "rescan")
-    }
-    assert ways["truth"] == ways["scan"] != ways["rescan"]
-    assert "transform" not in made.scan_to_fit("01", "ge_st", "scan")
-
-
 def test_a_control_that_is_a_scan_is_scored_where_both_reach():
     made = plan()
     assert "own_mask" not in made.to_score("espcn", "01")
@@ -229,81 +206,6 @@ def test_a_control_that_is_a_scan_is_scored_where_both_reach():
     masks = "results/{}/sh/{}/sub-01_platform-{}_mask.nii"
     for role, scan in (("mask", "scan"), ("own_mask", "rescan")):
         assert files[role] == [masks.format(made.config["run"], scan, t) for t in TARGETS]
-
-
-def test_a_platform_may_have_a_shell_of_its_own():
-    made = run("open", platforms={"ingenia": {"shell": 2000}})
-    assert made.sh_settings("ingenia")["shell"] == 2000
-    assert made.sh_settings("trio")["shell"] == 1000
-
-
-def test_steps_of_the_preprocessing_follow_each_other():
-    made = run("open", preprocessing={"ringing": False})
-    before = [made.before_step(step, "03286", "trio") for step in ("denoising", "motion", None)]
-    assert before[0].startswith("results/downloads/ds004712/sub-03286/ses-OXF3TRI001/dwi/")
-    assert "/denoising/" in before[1]
-    assert "/motion/" in before[2]
-    assert "/motion/" in made.gradients("bvec")
-    off = dict.fromkeys(("ringing", "motion"), False)
-    still = run("open", denoising="none", preprocessing=off)
-    assert still.before_step(None, "03286", "trio") == before[0]
-    assert still.gradients("bvec") == still.paths.valid("bvec", "raw")
-
-
-def test_raw_scans_are_denoised_once_and_first():
-    made = run("open", denoising="source")
-    assert made.steps("trio") == ["denoising", "ringing", "motion"]
-    assert made.steps("ingenia") == ["ringing", "motion"]
-    assert made.changes == "denoising, ringing, motion"
-    assert "/bids/" in made.scan("03286", "trio").dwi
-    assert "denoising" not in run("open", denoising="none").changes
-
-
-@pytest.mark.parametrize(
-    ("denoising", "source", "target"),
-    [("none", False, False), ("source", True, False), ("targets", False, True), ("both",) * 3],
-)
-def test_scans_are_denoised_on_request(denoising, source, target):
-    made = plan(denoising=denoising)
-    for platform, wanted in (("ge_st", source), ("prisma_st", target)):
-        for scan in ("scan", "rescan"):
-            series = made.scan("01", platform, scan).dwi
-            assert (f"/denoised/{scan}/" in series) == bool(wanted)
-        # There is no noise to remove.
-        assert "/bids/" in made.scan("01", platform, "truth").dwi
-    assert made.to_register("01", "prisma_st", "scan")[0] == made.scan("01", "prisma_st").dwi
-    # The control is the same scan again where the source is denoised.
-    assert ("denoised" in made.methods) == ("denoised" in made.config["methods"]) != bool(source)
-
-
-def test_a_control_may_read_a_variant_of_the_source():
-    made = plan()
-    assert "/denoised/scan/" in made.scan_to_fit("01", "ge_st", "denoised")["dwi"]
-    assert "desc-truth" in made.scan_to_fit("01", "ge_st", "truth")["dwi"]
-    assert Presentation(made).task() == ["identity", "noise_free"]
-    assert Presentation(plan(methods=["noise_free", "ridge"])).task() == []
-    lower = run("open_sr", denoising="none", methods=["denoised"])
-    assert "/cropped/denoised/" in lower.scan("03286", "trio", "denoised").dwi
-    assert "/denoised/scan/" in lower.full_scan("03286", "trio", "denoised").dwi
-
-
-@pytest.mark.parametrize(("name", "denoised"), [("open_sr", False), ("open", True)])
-def test_a_source_that_is_cropped_was_not_denoised_last(name, denoised):
-    """Who applies a model denoises a scan only at the resolution at which the run did."""
-    assert run(name, denoising="none").reads_denoised("denoised") == denoised
-
-
-def test_two_platforms_of_one_scan_are_refused():
-    """The source would be its own target."""
-    again = {"platforms": {"prisma_st": {"session": "ge", "acquisition": "st"}}}
-    with pytest.raises(InputError, match=r"platforms.prisma_st: its scan is that of 'ge_st', res"):
-        plan(**again)
-    one = run("open").raw_platforms["trio"]
-    with pytest.raises(InputError, match=r"platforms.trio: its scan is that of 'again'"):
-        run("open", platforms={"again": one}, source="again", targets=["trio"])
-    # A lower resolution or another shell of it is a source all the same.
-    for other in {"crop": 2}, {"shell": 500}:
-        run("open", platforms={"again": {**one, **other}}, source="again", targets=["trio"])
 
 
 def test_a_run_of_the_denoised_source_alone_must_not_denoise_it():
@@ -316,28 +218,6 @@ def test_two_methods_of_one_label_are_refused():
     overrides = {"ridge": {"label": "Affine"}}
     with pytest.raises(InputError, match="'affine' and 'ridge' are both labelled 'Affine'; give"):
         plan(methods=["affine", "ridge"], overrides=overrides)
-
-
-def test_scans_of_lower_resolution_take_the_place_of_the_original_ones():
-    made = run("open_sr")
-    assert "/cropped/" in made.scan("03286", "trio").dwi
-    assert "/bids/" in made.original_scan("03286", "trio").dwi
-    assert "/validated/" in made.original_scan("03286", "trio").mask
-    assert "/bids/" in made.scan("03286", "prisma_32ch").dwi
-
-
-def test_the_slab_of_a_target_reaches_further():
-    made = plan()
-    assert made.slab_options("ge_st") == "--slab 20.0 12.0"
-    assert made.slab_options("prisma_st") == "--slab 20.0 12.0 --overhang"
-    assert plan(dataset={"slab": None}).slab_options("prisma_st") == ""
-
-
-def test_platforms_are_found_by_their_names_in_bids():
-    made = plan()
-    assert made.platform_named("connectom", "sa") == "connectom_sa"
-    with pytest.raises(InputError, match="no platform in the configuration has session x"):
-        made.platform_named("x", "sa")
 
 
 @pytest.mark.parametrize(
@@ -377,65 +257,6 @@ def test_platforms_are_found_by_their_names_in_bids():
 def test_a_run_that_cannot_be_is_refused(name, changes, message):
     with pytest.raises(InputError, match=message):
         run(name, **changes)
-
-
-def touch_study(root, masks=True):
-    """Make empty files with a data set's names, as their content does not matter here."""
-    for subject in ("01", "02", "03"):
-        for session in ("old", "new"):
-            folder = root / f"sub-{subject}/ses-{session}/dwi"
-            folder.mkdir(parents=True)
-            stem = f"sub-{subject}_ses-{session}_desc"
-            ends = ["preproc_dwi.nii.gz", "preproc_dwi.bval", "preproc_dwi.bvec"]
-            for end in [*ends, *(["brain_mask.nii.gz"] if masks else [])]:
-                (folder / f"{stem}-{end}").touch()
-
-
-STUDY = {
-    "dataset": {"kind": "bids", "subjects": 3},
-    "platforms": {"a": {"session": "old", "scale": 1}, "b": {"session": "new", "scale": 2}},
-    "source": "a",
-    "targets": ["b"],
-    "methods": ["ridge"],
-}
-
-
-def test_scans_of_ones_own_are_found(tmp_path):
-    touch_study(tmp_path / "study")
-    made = plan(EMBEDDED, **merge(STUDY, {"dataset": {"root": str(tmp_path / "study")}}))
-    scan = made.scan("02", "b")
-    assert scan.dwi.endswith("study/sub-02/ses-new/dwi/sub-02_ses-new_desc-preproc_dwi.nii.gz")
-    assert made.given_scan("02", "b")["mask"].endswith("_desc-brain_mask.nii.gz")
-    # Gradients and mask are read as the validation writes them.
-    assert scan.mask == "results/embedded/validated/sub-02_platform-b_mask.nii.gz"
-    assert scan.bvec == "results/embedded/validated/sub-02_platform-b.bvec"
-    assert len(made.reports()) == 3 * 2
-    assert set(made.to_score("ridge", "02")) == {"measured", "mask", "sidecar"}
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"dataset": {"root": "nowhere"}}, "nowhere: no such folder; change dataset.root"),
-        ({"dataset": {"root": None}}, "dataset.root: kind bids needs the data set's folder"),
-        ({"dataset": {"subjects": 4}}, "holds 3 subjects, dataset.subjects asks for 4"),
-        ({"platforms": {"a": {"run": "3"}}}, "no scan on platform a"),
-        ({"methods": ["truth"]}, "'truth' is a scan that only a phantom has"),
-    ],
-)
-def test_a_data_set_that_does_not_fit_the_configuration_is_named(tmp_path, change, message):
-    touch_study(tmp_path / "study")
-    study = merge(STUDY, {"dataset": {"root": str(tmp_path / "study")}})
-    with pytest.raises(InputError, match=message):
-        plan(EMBEDDED, **merge(study, change))
-
-
-def test_a_raw_data_set_needs_masks_only_where_none_are_made(tmp_path):
-    touch_study(tmp_path / "study", masks=False)
-    study = merge(STUDY, {"dataset": {"kind": "raw", "root": str(tmp_path / "study")}})
-    assert "mask" not in plan(EMBEDDED, **study).found("01", "a")
-    with pytest.raises(InputError, match="has no brain mask"):
-        plan(EMBEDDED, **merge(study, {"preprocessing": {"mask": False}}))
 
 
 def test_what_a_prediction_needs_are_its_model_and_all_below():

@@ -1,18 +1,13 @@
 """What tables, figures and the page show of a run's methods, without Snakemake."""
 
 import pytest
-import yaml
-from conftest import EMBEDDED, ROOT
+from plans import plan
 
-from harmonization.plan.configuration import merge
-from harmonization.plan.plan import Plan
 from harmonization.plan.presentation import Presentation
-
-TINY = merge(EMBEDDED, yaml.safe_load((ROOT / "tests/tiny.yaml").read_text())) | {"overrides": {}}
 
 
 def presentation(**changes):
-    return Presentation(Plan(merge(TINY, changes), ROOT))
+    return Presentation(plan(**changes))
 
 
 @pytest.mark.parametrize(

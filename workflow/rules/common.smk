@@ -59,6 +59,7 @@ for name, reason in PLAN.left_out.items():
 
 config.update(PLAN.config)
 P = PLAN.paths
+SCANS = PLAN.scans
 SOURCE, TARGETS, METHODS = PLAN.source, PLAN.targets, PLAN.methods
 
 
@@ -87,7 +88,7 @@ def as_options(values):
 def platform_of(wildcards):
     """Platform of a scan whose file name says its session and acquisition."""
     try:
-        return PLAN.platform_named(wildcards.session, wildcards.acquisition)
+        return SCANS.platform_named(wildcards.session, wildcards.acquisition)
     except InputError as error:
         raise WorkflowError(str(error)) from None
 
@@ -115,7 +116,7 @@ wildcard_constraints:
     acquisition="[A-Za-z0-9]+",
     run="[0-9]+",
     scan="scan|rescan|truth|denoised",
-    platform="|".join(PLAN.platforms),
+    platform="|".join(SCANS.platforms),
     target="|".join([*TARGETS, "all"]),
     fold="[0-9]+",
     seed="[0-9]+",

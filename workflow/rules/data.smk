@@ -8,9 +8,9 @@
 # starts first: nothing expensive should precede what may stop the run.
 rule validate_scan:
     input:
-        unpack(lambda w: PLAN.given_scan(w.subject, w.platform)),
+        unpack(lambda w: SCANS.given_scan(w.subject, w.platform)),
     output:
-        **PLAN.validated(),
+        **SCANS.validated(),
     log:
         P.log("validate_scan", P.valid("report")),
     benchmark:
@@ -24,9 +24,11 @@ rule validate_scan:
         version=PLAN.version("validate_scan"),
         # A function of the wildcards alone: Snakemake compares no parameter made from inputs.
         contents=lambda w: as_json(
-            PLAN.contents_of_scan(w.subject, w.platform) if PLAN.kind == "bids" else {}
+            SCANS.contents_of_scan(w.subject, w.platform)
+            if SCANS.kind == "bids"
+            else {}
         ),
-        convention=PLAN.convention(),
+        convention=SCANS.convention(),
         files=lambda w, input, output: as_options(
             dict([*input.items(), *output.items()])
         ),
@@ -39,8 +41,8 @@ rule validate_scan:
 
 rule validate_dataset:
     input:
-        reports=PLAN.reports(),
-        description=PLAN.description(),
+        reports=SCANS.reports(),
+        description=SCANS.description(),
     output:
         P.validation,
     log:
@@ -54,9 +56,9 @@ rule validate_dataset:
         **needs(gigabytes=1, minutes=10),
     params:
         version=PLAN.version("validate_dataset"),
-        contents=as_json(PLAN.contents_of_description()),
-        root=P.bids if PLAN.kind == "mushac" else PLAN.data,
-        config=as_json(PLAN.validation_settings()),
+        contents=as_json(SCANS.contents_of_description()),
+        root=P.bids if SCANS.kind == "mushac" else SCANS.data,
+        config=as_json(SCANS.validation_settings()),
     message:
         "Look for what is wrong with {params.root}"
     shell:
@@ -67,9 +69,9 @@ rule validate_dataset:
 # Only for scans that the run denoises, or the source's for the control `denoised`.
 rule denoise:
     input:
-        dwi=lambda w: PLAN.original_scan(w.subject, w.platform, w.scan).dwi,
-        bval=lambda w: PLAN.original_scan(w.subject, w.platform, w.scan).bval,
-        report=lambda w: PLAN.report(w.subject, w.platform),
+        dwi=lambda w: SCANS.original_scan(w.subject, w.platform, w.scan).dwi,
+        bval=lambda w: SCANS.original_scan(w.subject, w.platform, w.scan).bval,
+        report=lambda w: SCANS.report(w.subject, w.platform),
     output:
         temp(P.denoised),
     log:
@@ -88,12 +90,12 @@ rule denoise:
         "python -m denoise --dwi {input.dwi:q} --bval {input.bval:q} --output {output:q} &> {log:q}"
 
 
-for rules in PLAN.data_source.rules:
+for rules in SCANS.data_source.rules:
 
     include: f"{rules}.smk"
 
 
-if PLAN.data_source.description:
+if SCANS.data_source.description:
 
     rule describe_import:
         output:
@@ -108,8 +110,8 @@ if PLAN.data_source.description:
             **needs(gigabytes=1, minutes=5),
         params:
             version=PLAN.version("describe_import"),
-            name=PLAN.data_source.description.format(**config["dataset"]["openneuro"]),
-            changes=PLAN.changes,
+            name=SCANS.data_source.description.format(**config["dataset"]["openneuro"]),
+            changes=SCANS.changes,
         message:
             "Describe the imported data set"
         shell:

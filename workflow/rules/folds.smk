@@ -23,7 +23,7 @@ rule split:
         parts=lambda w: as_json(PLAN.parts(w.fold, SELECTIONS[w.selection][0])),
         reads=lambda w: SELECTIONS[w.selection][1],
         denoised=lambda w: (
-            "--denoised" if PLAN.reads_denoised(SELECTIONS[w.selection][1]) else ""
+            "--denoised" if SCANS.reads_denoised(SELECTIONS[w.selection][1]) else ""
         ),
         scales=as_json(PLAN.scales),
         lattice=as_json(config["patches"]),

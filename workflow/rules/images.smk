@@ -6,9 +6,9 @@
 # Only for platforms that use a lower resolution than their scans have.
 rule crop_kspace:
     input:
-        dwi=lambda w: PLAN.full_scan(w.subject, w.platform, w.scan).dwi,
-        mask=lambda w: PLAN.full_scan(w.subject, w.platform, w.scan).mask,
-        report=lambda w: PLAN.report(w.subject, w.platform),
+        dwi=lambda w: SCANS.full_scan(w.subject, w.platform, w.scan).dwi,
+        mask=lambda w: SCANS.full_scan(w.subject, w.platform, w.scan).mask,
+        report=lambda w: SCANS.report(w.subject, w.platform),
     output:
         dwi=P.cropped,
         mask=P.cropped_mask,
@@ -22,7 +22,7 @@ rule crop_kspace:
         **needs(gigabytes=4, minutes=20),
     params:
         version=PLAN.version("crop_kspace"),
-        factor=lambda w: PLAN.platforms[w.platform]["crop"],
+        factor=lambda w: SCANS.platforms[w.platform]["crop"],
     message:
         "Lower the resolution of {wildcards.platform} of {wildcards.subject}"
     shell:
@@ -32,11 +32,11 @@ rule crop_kspace:
 
 rule register:
     input:
-        fixed=lambda w: PLAN.to_register(w.subject, SOURCE, "scan"),
-        moving=lambda w: PLAN.to_register(w.subject, w.platform, w.scan),
+        fixed=lambda w: SCANS.to_register(w.subject, SOURCE, "scan"),
+        moving=lambda w: SCANS.to_register(w.subject, w.platform, w.scan),
         reports=lambda w: [
-            *PLAN.report(w.subject, SOURCE),
-            *PLAN.report(w.subject, w.platform),
+            *SCANS.report(w.subject, SOURCE),
+            *SCANS.report(w.subject, w.platform),
         ],
     output:
         transform=P.transform,
@@ -70,8 +70,8 @@ rule register:
 
 rule fit_sh:
     input:
-        unpack(lambda w: PLAN.scan_to_fit(w.subject, w.platform, w.scan)),
-        report=lambda w: PLAN.report(w.subject, w.platform),
+        unpack(lambda w: SCANS.scan_to_fit(w.subject, w.platform, w.scan)),
+        report=lambda w: SCANS.report(w.subject, w.platform),
     output:
         sh=P.sh,
         mask=P.sh_mask,
@@ -93,7 +93,7 @@ rule fit_sh:
             else ""
         ),
         interpolation=config["registration"]["interpolation"],
-        settings=lambda w: as_json(PLAN.sh_settings(w.platform)),
+        settings=lambda w: as_json(SCANS.sh_settings(w.platform)),
     message:
         "Fit spherical harmonics to {wildcards.platform} of {wildcards.subject} ({wildcards.scan})"
     shell:

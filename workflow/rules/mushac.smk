@@ -6,7 +6,7 @@ first = BidsScan(P.bids, "{subject}", "{session}", "{acquisition}")
 
 rule import_scan:
     input:
-        unpack(lambda w: PLAN.found(w.subject, platform_of(w))),
+        unpack(lambda w: SCANS.found(w.subject, platform_of(w))),
     output:
         **{role: first.series[role] for role in ("dwi", "bval", "bvec", "sidecar")},
         mask=first.mask,
@@ -20,8 +20,8 @@ rule import_scan:
         **needs(gigabytes=4, minutes=20),
     params:
         version=PLAN.version("import_scan"),
-        contents=lambda w: as_json(PLAN.contents_of_scan(w.subject, platform_of(w))),
-        convention=PLAN.convention("raw"),
+        contents=lambda w: as_json(SCANS.contents_of_scan(w.subject, platform_of(w))),
+        convention=SCANS.convention("raw"),
         released=lambda w, input: as_options({f"from_{k}": v for k, v in input.items()}),
         files=lambda w, output: as_options(output),
     message:

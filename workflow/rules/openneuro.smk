@@ -7,7 +7,7 @@ downloaded = "sub-{subject}/ses-{session}/dwi/sub-{subject}_ses-{session}{entiti
 rule download:
     output:
         [
-            f"{PLAN.data}/{downloaded}.{end}"
+            f"{SCANS.data}/{downloaded}.{end}"
             for end in ("nii.gz", "bval", "bvec", "json")
         ],
     log:
@@ -26,9 +26,9 @@ rule download:
     resources:
         **needs(gigabytes=1, minutes=60),
     params:
-        root=PLAN.data,
+        root=SCANS.data,
         paths=lambda w, output: [
-            str(Path(file).relative_to(PLAN.data)) for file in output
+            str(Path(file).relative_to(SCANS.data)) for file in output
         ],
         mirror="{mirror}/{accession}/{version}".format(**openneuro),
         bucket="{bucket}/{accession}".format(**openneuro),
@@ -41,7 +41,7 @@ rule download:
 
 use rule download as download_description with:
     output:
-        f"{PLAN.data}/{Path(P.dataset_description).name}",
+        f"{SCANS.data}/{Path(P.dataset_description).name}",
     log:
         P.log("download_description", f"{P.results}/dataset_description"),
     benchmark:

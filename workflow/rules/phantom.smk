@@ -9,7 +9,7 @@ repeat = BidsScan(P.bids, "{subject}", "{session}", "{acquisition}", run="2")
 
 rule build_atlas:
     input:
-        parameters=PLAN.phantom_parameters,
+        parameters=SCANS.phantom_parameters,
     output:
         P.atlas,
     log:
@@ -30,7 +30,7 @@ rule build_atlas:
 
 rule describe_dataset:
     input:
-        parameters=PLAN.phantom_parameters,
+        parameters=SCANS.phantom_parameters,
     output:
         description=P.dataset_description,
         participants=P.participants,
@@ -47,7 +47,7 @@ rule describe_dataset:
     params:
         version=PLAN.version("describe_dataset"),
         seed=config["dataset"]["seed"],
-        subjects=PLAN.subjects,
+        subjects=SCANS.subjects,
     message:
         "Describe the data set"
     shell:
@@ -59,7 +59,7 @@ rule describe_dataset:
 
 rule simulate:
     input:
-        parameters=PLAN.phantom_parameters,
+        parameters=SCANS.phantom_parameters,
         atlas=P.atlas,
     output:
         **first.series,
@@ -81,7 +81,7 @@ rule simulate:
         platform=platform_of,
         scan="scan",
         shells=config["dataset"]["shells"],
-        slab=lambda w: PLAN.slab_options(platform_of(w)),
+        slab=lambda w: SCANS.slab_options(platform_of(w)),
         files=lambda w, output: as_options(output),
     message:
         "Scan {wildcards.subject} on {params.platform}"
@@ -107,7 +107,7 @@ use rule simulate as simulate_rescan with:
         platform=platform_of,
         scan="rescan",
         shells=config["dataset"]["shells"],
-        slab=lambda w: PLAN.slab_options(platform_of(w)),
+        slab=lambda w: SCANS.slab_options(platform_of(w)),
         files=lambda w, output: as_options(output),
     message:
         "Scan {wildcards.subject} on {params.platform} again"
@@ -116,7 +116,7 @@ use rule simulate as simulate_rescan with:
 # What a target is expected to be, noise included: a prediction is compared with it.
 rule redraw_noise:
     input:
-        unpack(lambda w: PLAN.scan_to_redraw(w.subject, w.platform)),
+        unpack(lambda w: SCANS.scan_to_redraw(w.subject, w.platform)),
     output:
         expected=P.expected,
         variance=P.expected_variance,
@@ -133,8 +133,8 @@ rule redraw_noise:
         seed=config["dataset"]["seed"],
         scale=lambda w: PLAN.scales[w.platform],
         interpolation=config["registration"]["interpolation"],
-        settings=lambda w: as_json(PLAN.sh_settings(w.platform)),
-        denoise=lambda w: "--denoise" if PLAN.is_denoised(w.platform) else "",
+        settings=lambda w: as_json(SCANS.sh_settings(w.platform)),
+        denoise=lambda w: "--denoise" if SCANS.is_denoised(w.platform) else "",
         files=lambda w, input, output: as_options(
             dict([*input.items(), *output.items()])
         ),
@@ -150,7 +150,7 @@ rule redraw_noise:
 # Not part of a run: `snakemake check_phantom` measures the first subject on all platforms.
 rule check_phantom:
     input:
-        parameters=PLAN.phantom_parameters,
+        parameters=SCANS.phantom_parameters,
         atlas=P.atlas,
     output:
         table=P.table.format(table="phantom_checks", format="csv"),
@@ -172,10 +172,10 @@ rule check_phantom:
     params:
         version=PLAN.version("check_phantom"),
         seed=config["dataset"]["seed"],
-        subject=PLAN.subjects[0],
+        subject=SCANS.subjects[0],
         source=SOURCE,
         shell=config["spherical_harmonics"]["shell"],
-        slab=PLAN.slab_options(SOURCE),
+        slab=SCANS.slab_options(SOURCE),
         response=as_json(config["spherical_harmonics"]["response"]),
         files=lambda w, output: as_options(output),
     message:

@@ -8,17 +8,17 @@ first = BidsScan(P.bids, "{subject}", "{session}", "{acquisition}")
 
 use rule validate_scan as validate_scan_raw with:
     input:
-        unpack(lambda w: PLAN.found(w.subject, w.platform)),
+        unpack(lambda w: SCANS.found(w.subject, w.platform)),
     output:
-        **PLAN.validated("raw"),
+        **SCANS.validated("raw"),
     log:
         P.log("validate_scan_raw", P.valid("report", "raw")),
     benchmark:
         P.benchmark("validate_scan_raw", P.valid("report", "raw"))
     params:
         version=PLAN.version("validate_scan"),
-        contents=lambda w: as_json(PLAN.contents_of_scan(w.subject, w.platform)),
-        convention=PLAN.convention("raw"),
+        contents=lambda w: as_json(SCANS.contents_of_scan(w.subject, w.platform)),
+        convention=SCANS.convention("raw"),
         files=lambda w, input, output: as_options(
             dict([*input.items(), *output.items()])
         ),
@@ -28,7 +28,7 @@ use rule validate_scan as validate_scan_raw with:
 
 use rule denoise as denoise_raw with:
     input:
-        dwi=lambda w: PLAN.before_step("denoising", w.subject, w.platform),
+        dwi=lambda w: SCANS.before_step("denoising", w.subject, w.platform),
         bval=P.valid("bval", "raw"),
         report=P.valid("report", "raw"),
     output:
@@ -43,7 +43,7 @@ use rule denoise as denoise_raw with:
 
 rule remove_ringing:
     input:
-        dwi=lambda w: PLAN.before_step("ringing", w.subject, w.platform),
+        dwi=lambda w: SCANS.before_step("ringing", w.subject, w.platform),
         sidecar=P.valid("sidecar", "raw"),
         report=P.valid("report", "raw"),
     output:
@@ -66,7 +66,7 @@ rule remove_ringing:
 
 rule correct_motion:
     input:
-        dwi=lambda w: PLAN.before_step("motion", w.subject, w.platform),
+        dwi=lambda w: SCANS.before_step("motion", w.subject, w.platform),
         bval=P.valid("bval", "raw"),
         bvec=P.valid("bvec", "raw"),
         report=P.valid("report", "raw"),
@@ -95,7 +95,7 @@ rule correct_motion:
 
 rule make_mask:
     input:
-        dwi=lambda w: PLAN.before_step(None, w.subject, platform_of(w)),
+        dwi=lambda w: SCANS.before_step(None, w.subject, platform_of(w)),
         bval=lambda w: of_platform(P.valid("bval", "raw"), w),
         given=lambda w: (
             []
@@ -125,9 +125,9 @@ rule make_mask:
 
 rule write_scan:
     input:
-        dwi=lambda w: PLAN.before_step(None, w.subject, platform_of(w)),
-        bval=lambda w: of_platform(PLAN.gradients("bval"), w),
-        bvec=lambda w: of_platform(PLAN.gradients("bvec"), w),
+        dwi=lambda w: SCANS.before_step(None, w.subject, platform_of(w)),
+        bval=lambda w: of_platform(SCANS.gradients("bval"), w),
+        bvec=lambda w: of_platform(SCANS.gradients("bvec"), w),
         sidecar=lambda w: of_platform(P.valid("sidecar", "raw"), w),
         report=lambda w: of_platform(P.valid("report", "raw"), w),
     output:
@@ -142,7 +142,7 @@ rule write_scan:
         **needs(gigabytes=4, minutes=20),
     params:
         version=PLAN.version("write_scan"),
-        steps=lambda w: PLAN.steps(platform_of(w)),
+        steps=lambda w: SCANS.steps(platform_of(w)),
         files=lambda w, output: as_options(output),
     message:
         "Write {wildcards.session} of {wildcards.subject} as BIDS"

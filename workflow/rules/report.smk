@@ -26,7 +26,9 @@ rule write_config:
         **needs(gigabytes=1, minutes=5),
     params:
         version=PLAN.version("write_config"),
-        config=lambda w: as_json({**config, "method_settings": REPORT.method_settings()}),
+        config=lambda w: as_json(
+            {**config, "method_settings": REPORT.method_settings()}
+        ),
     message:
         "Write the configuration of the run"
     shell:
@@ -412,10 +414,10 @@ rule tabulate_registrations:
 
 rule plot_registration:
     input:
-        fixed=lambda w: PLAN.scan(w.subject, SOURCE).dwi,
-        fixed_bval=lambda w: PLAN.scan(w.subject, SOURCE).bval,
-        dwi=lambda w: [PLAN.scan(*s).dwi for s in PLAN.registered_scans(w.subject)],
-        bval=lambda w: [PLAN.scan(*s).bval for s in PLAN.registered_scans(w.subject)],
+        fixed=lambda w: SCANS.scan(w.subject, SOURCE).dwi,
+        fixed_bval=lambda w: SCANS.scan(w.subject, SOURCE).bval,
+        dwi=lambda w: [SCANS.scan(*s).dwi for s in PLAN.registered_scans(w.subject)],
+        bval=lambda w: [SCANS.scan(*s).bval for s in PLAN.registered_scans(w.subject)],
         transforms=lambda w: PLAN.of_registered(P.transform, w.subject),
         qualities=lambda w: PLAN.of_registered(P.quality, w.subject),
     output:
@@ -458,12 +460,16 @@ rule plot_registration:
 
 rule plot_platforms:
     input:
-        dwi=[PLAN.scan(SHOWN_SUBJECT, platform).dwi for platform in PLAN.used_platforms],
+        dwi=[
+            SCANS.scan(SHOWN_SUBJECT, platform).dwi
+            for platform in SCANS.used_platforms
+        ],
         bval=[
-            PLAN.scan(SHOWN_SUBJECT, platform).bval for platform in PLAN.used_platforms
+            SCANS.scan(SHOWN_SUBJECT, platform).bval
+            for platform in SCANS.used_platforms
         ],
         sh=expand(
-            P.sh, scan="scan", subject=SHOWN_SUBJECT, platform=PLAN.used_platforms
+            P.sh, scan="scan", subject=SHOWN_SUBJECT, platform=SCANS.used_platforms
         ),
     output:
         pdf=P.figure.format(figure="platforms", format="pdf"),
@@ -482,7 +488,7 @@ rule plot_platforms:
         **needs(gigabytes=4, minutes=20),
     params:
         version=PLAN.version("plot_platforms"),
-        platforms=PLAN.used_platforms,
+        platforms=SCANS.used_platforms,
         subject=SHOWN_SUBJECT,
     message:
         "Draw all platforms of {params.subject}"
@@ -498,7 +504,7 @@ rule plot_patches:
             [P.sh, P.sh_mask],
             scan="scan",
             subject=PLAN.parts(SHOWN_FOLD)["train"][0],
-            platform=PLAN.used_platforms,
+            platform=SCANS.used_platforms,
         ),
     output:
         pdf=P.figure.format(figure="patches", format="pdf"),

@@ -91,9 +91,9 @@ class Presentation:
 
     def data_in_words(self) -> str:
         """What the scans are, for the caption of the verdicts."""
-        if self.plan.data_source.simulated:
+        if self.plan.scans.data_source.simulated:
             return "simulated scans, which are not the paper's"
-        if self.plan.kind == "mushac":
+        if self.plan.scans.kind == "mushac":
             return "scans of the cross-scanner database that the paper takes its own from"
         return "scans that are not the paper's"
 
