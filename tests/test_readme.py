@@ -27,6 +27,14 @@ COMPARED_LONG = [
     ("msp_espcn", "msp_no_auxiliary"),
     *(("ridge_cnn", "msp_espcn"), ("msp_ridge_cnn", "ridge_cnn")),
 ]
+CAPACITY = [
+    *("identity", "ridge", "espcn", "espcn_wide", "mtl_hard_matched", "mtl_cascade_matched"),
+    *("msp_espcn", "truth"),
+]
+COMPARED_CAPACITY = [
+    *(("msp_espcn", other) for other in ("espcn", "espcn_wide", "mtl_hard_matched")),
+    *(("msp_espcn", "mtl_cascade_matched"), ("espcn_wide", "espcn")),
+]
 OTHER_PHANTOM = [
     *("identity", "ridge", "ridge_mlp", "ridge_cnn", "espcn", "espcn_long", "mtl_hard"),
     *("mtl_cross_stitch", "mtl_cascade", "msp_espcn", "msp_self"),
@@ -97,6 +105,12 @@ def changes_of(scores, method, others, targets, metric="patch_mse"):
     return [relative_changes(errors, method, other) for other in others]
 
 
+def in_folds_of_all(scores, methods):
+    """Scores of the folds in which all of these methods ran."""
+    folds = [set(scores.loc[scores["method"] == method, "fold"]) for method in methods]
+    return scores[scores["fold"].isin(set.intersection(*folds))]
+
+
 def assert_change(cells, comparison, within=0.06):
     """Cells show the mean change with its interval, and in how many subjects it is lower."""
     expected = [comparison.change, comparison.low, comparison.high]
@@ -139,31 +153,41 @@ def verdict_on(comparison, p):
 
 
 @pytest.mark.parametrize(
-    ("page", "title", "before"),
+    ("run", "folds", "methods", "page", "title", "before"),
     [
-        ("docs/results.md", "With nine times the training", 2),
-        ("README.md", "## Eight folds", 1),
+        ("phantom_small_long", 8, LONG, "docs/results.md", "With nine times the training", 2),
+        ("phantom_small_long", 8, LONG, "README.md", "## Eight folds", 1),
+        ("phantom_small_capacity", 3, CAPACITY, "docs/results.md", "### Is it capacity?", 2),
     ],
 )
-def test_tables_of_long_trainings_follow_from_the_scores_of_every_subject(page, title, before):
-    scores = scores_of("phantom_small_long")
-    rows = [row[before:] for row in rows_of_methods(page, title, 0, LONG)]
-    assert_errors([row[:2] for row in rows], scores, LONG, TARGETS[:2])
-    others = [method for method in LONG if method != "espcn"]
-    shown = {method: numbers_in(row[2:]) for row, method in zip(rows, LONG, strict=True)}
+def test_tables_of_long_trainings_follow_from_the_scores(run, folds, methods, page, title, before):
+    scores = scores_of(run)
+    scores = scores[scores["fold"] < folds]
+    assert set(scores.groupby("method")["fold"].nunique()) == {folds}
+    rows = [row[before:] for row in rows_of_methods(page, title, 0, methods)]
+    assert_errors([row[:2] for row in rows], scores, methods, TARGETS[:2])
+    shown = {method: numbers_in(row[2:]) for row, method in zip(rows, methods, strict=True)}
     assert shown.pop("espcn") == [0, 0]
-    for method in others:
+    for method, cells in shown.items():
         (changes,) = changes_of(scores, method, ["espcn"], TARGETS[:2])
-        assert shown[method] == pytest.approx(list(changes.mean()), abs=0.051), method
+        assert cells == pytest.approx(list(changes.mean()), abs=0.051), method
 
 
-def test_comparisons_of_long_trainings_follow_from_the_scores_of_every_subject():
-    scores = scores_of("phantom_small_long")
-    _, rows = table_of("docs/results.md", "With nine times the training", 1)
-    for row, (method, other) in zip(rows, COMPARED_LONG, strict=True):
+@pytest.mark.parametrize(
+    ("run", "pairs", "title"),
+    [
+        ("phantom_small_long", COMPARED_LONG, "With nine times the training"),
+        ("phantom_small_capacity", COMPARED_CAPACITY, "### Is it capacity?"),
+    ],
+)
+def test_comparisons_of_long_trainings_follow_from_the_scores(run, pairs, title):
+    scores = scores_of(run)
+    _, rows = table_of("docs/results.md", title, 1)
+    for row, (method, other) in zip(rows, pairs, strict=True):
         assert row[:2] == [label_of(method), label_of(other)]
-        (changes,) = changes_of(scores, method, [other], TARGETS[:2])
-        (by_excess,) = changes_of(scores, method, [other], TARGETS[:2], "excess")
+        of_both = in_folds_of_all(scores, [method, other])
+        (changes,) = changes_of(of_both, method, [other], TARGETS[:2])
+        (by_excess,) = changes_of(of_both, method, [other], TARGETS[:2], "excess")
         of_subjects = changes.mean(axis=1)
         assert_change(row[2:4], compare(of_subjects), within=0.006)
         expected = [of_subjects.min(), of_subjects.max(), *changes.mean()]
