@@ -38,7 +38,7 @@ from common import (
 from harmonization.files import InputError, run_command
 from harmonization.learning.devices import choose_device, choose_precision
 from harmonization.learning.training import batches, training_step
-from harmonization.plan.configuration import merge, read_yaml
+from harmonization.plan.configuration import merge, read_run, read_yaml
 from harmonization.plan.plan import ModelKey, Plan
 
 Phase = dict[str, Any]  # of a training, as in a method's file
@@ -78,7 +78,7 @@ def plan_of(run: Path) -> Plan:
     """Plan of a run; its scans need not be there."""
     embedded = read_yaml(ROOT / "config/config.yaml")
     # The plan of a data set on disk would look for its scans, which change no training.
-    config = merge(embedded, read_yaml(run))
+    config = merge(embedded, read_run(run))
     return Plan(merge(config, {"dataset": {"kind": "phantom", "root": None}}), ROOT)
 
 

@@ -12,7 +12,7 @@ import yaml
 
 from harmonization.data.validation import validate_dataset, validate_reports
 from harmonization.files import InputError, read_json, run_command, write_text
-from harmonization.plan.configuration import check_run, merge, read_yaml, with_own_platforms
+from harmonization.plan.configuration import check_run, merge, read_run, with_own_platforms
 from harmonization.plan.sources import SOURCES
 
 ROOT = Path(__file__).parent.parent
@@ -63,10 +63,7 @@ def read_changes(config: str) -> dict:
             return json.loads(config)
         except json.JSONDecodeError as error:
             raise InputError(f"--config: {config}: not valid JSON ({error})") from None
-    changes = read_yaml(Path(config)) or {}
-    if not isinstance(changes, dict):
-        raise InputError(f"{config}: holds no keys with values at its top level; see config/README")
-    return changes
+    return read_run(Path(config))
 
 
 if __name__ == "__main__":

@@ -199,6 +199,8 @@ def test_cost_lists_every_method_that_a_run_trains():
 def test_cost_says_what_is_wrong_with_its_files(tmp_path):
     run, rates = tmp_path / "run.yaml", tmp_path / "rates.csv"
     assert python("cost.py", "--run", run, status=1).strip() == f"error: {run}: is missing"
+    run.write_text("- espcn\n")
+    assert "holds no keys with values" in python("cost.py", "--run", run, status=1)
     run.write_text("methods: [identity, espnc]\n")
     found = python("cost.py", "--run", run, status=1).splitlines()
     assert len(found) == 1

@@ -37,6 +37,11 @@ def test_figures_of_branches_and_of_the_linear_map_are_of_the_models_that_have_t
     assert not made.linear_models()
 
 
+def test_the_task_is_a_control_and_the_same_one_on_the_source_without_noise():
+    assert presentation().task() == ["identity", "noise_free"]
+    assert presentation(methods=["noise_free", "ridge"]).task() == []
+
+
 def test_labels_stand_in_the_order_of_the_tables_and_components_come_last():
     made = presentation(methods=["mtl_hard", "msp_espcn"])
     labels = made.labels(["espcn", "msp_espcn", "mtl_hard"])

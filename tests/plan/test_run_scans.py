@@ -6,7 +6,6 @@ from plans import plan, run
 
 from harmonization.files import InputError
 from harmonization.plan.configuration import merge
-from harmonization.plan.presentation import Presentation
 
 
 def test_the_truth_takes_the_transform_of_the_scan_and_a_rescan_its_own():
@@ -73,8 +72,6 @@ def test_a_control_may_read_a_variant_of_the_source():
     made = plan()
     assert "/denoised/scan/" in made.scans.scan_to_fit("01", "ge_st", "denoised")["dwi"]
     assert "desc-truth" in made.scans.scan_to_fit("01", "ge_st", "truth")["dwi"]
-    assert Presentation(made).task() == ["identity", "noise_free"]
-    assert Presentation(plan(methods=["noise_free", "ridge"])).task() == []
     lower = run("open_sr", denoising="none", methods=["denoised"])
     assert "/cropped/denoised/" in lower.scans.scan("03286", "trio", "denoised").dwi
     assert "/denoised/scan/" in lower.scans.full_scan("03286", "trio", "denoised").dwi

@@ -38,6 +38,20 @@ def read_yaml(path: Path, if_missing: str = "is missing") -> Any:
         raise InputError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from None
 
 
+def read_run(path: Path) -> Settings:
+    """Read what the file of a run changes in the default configuration; it may be empty.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read, or holds anything but keys with values.
+    """
+    changes = read_yaml(path) or {}
+    if not isinstance(changes, dict):
+        raise InputError(f"{path}: holds no keys with values at its top level; see config/README")
+    return changes
+
+
 def check(settings: Settings, schema_file: Path, name: str) -> Settings:
     """Refuse settings that do not fit the schema in a YAML file; see `check_settings`."""
     return check_settings(settings, _read_schema(schema_file), name)

@@ -22,7 +22,6 @@ from harmonization.plan.references import check_references
 from harmonization.plan.run_scans import RunScans
 from harmonization.plan.version import code_version, refuse_code_in_packages
 
-PREPROCESSING_STEPS = ("denoising", "ringing", "motion")
 # End of a manifest's name, and of the methods that learn from it: the subjects on whose error they
 # select, and the variant of the source's scan that they read.
 SELECTIONS = {
@@ -33,7 +32,6 @@ SELECTIONS = {
 }
 ALL_TARGETS = "all"  # target of a model that predicts every target
 REFERENCES = "references.bib"
-SMALL_FILE = 1_000_000  # bytes; a smaller file is known by its content, a larger one by its date
 
 
 @dataclass(frozen=True)
