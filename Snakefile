@@ -82,6 +82,8 @@ rule all:
         # Every model: a deleted one is fitted again.
         expand_models(P.weights, MODELS, PLAN.test_subjects()),
         PLAN.baseline_files(),
+        # The predictions, if they are kept.
+        PLAN.predictions(P.prediction) if config["keep_predictions"] else [],
         P.metrics,
         P.references,
         SHOWN,

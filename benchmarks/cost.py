@@ -38,8 +38,9 @@ from common import (
 from harmonization.files import InputError, run_command
 from harmonization.learning.devices import choose_device, choose_precision
 from harmonization.learning.training import batches, training_step
-from harmonization.plan.configuration import merge, read_run, read_yaml
+from harmonization.plan.configuration import merge, read_run
 from harmonization.plan.plan import ModelKey, Plan
+from harmonization.plan.schemas import read_yaml
 
 Phase = dict[str, Any]  # of a training, as in a method's file
 SecondsOfStep = Callable[[ModelKey, Phase], float | None]  # None if it is not known

@@ -36,6 +36,11 @@ def main() -> None:
 def effect_rows(effect: str, metrics: pd.DataFrame, methods: list[str]) -> pd.DataFrame:
     """Error against the noise-free target, x 1000, and the share that the last method undoes."""
     means = subject_means(metrics, "truth_mse")
+    if missing := [name for name in methods if name not in set(means["method"])]:
+        raise InputError(
+            f"--methods: {', '.join(missing)}: not in the run of '{effect}'; leave out what it "
+            "leaves out"
+        )
     table = means.pivot_table(index="target", columns="method", values="value", sort=False)
     table = 1000 * table[methods]
     first, last = table[methods[0]], table[methods[-1]]

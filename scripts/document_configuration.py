@@ -8,9 +8,9 @@ from typing import Any
 import yaml
 
 from harmonization.files import run_command, write_text
-from harmonization.plan.configuration import resolved
 from harmonization.plan.methods import FAMILIES, WINGS, method_files, read_methods
 from harmonization.plan.plugins import plugin_names, read_plugin
+from harmonization.plan.schemas import resolved
 
 ROOT = Path(__file__).parent.parent
 START, END = "<!-- keys of {name} -->\n", "<!-- end of {name} -->\n"

@@ -33,13 +33,14 @@ P = RunPaths("results")
 TABLE = f"{P.results}/effects.csv"
 
 
+include: "rules/runs.smk"
+
+
 rule all:
     default_target: True
     input:
+        CONFIGS,
         TABLE,
-
-
-include: "rules/runs.smk"
 
 
 rule compare_effects:

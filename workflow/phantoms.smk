@@ -33,13 +33,14 @@ P = RunPaths("results")
 COMPARED = f"{P.results}/phantoms"
 
 
+include: "rules/runs.smk"
+
+
 rule all:
     default_target: True
     input:
+        CONFIGS,
         f"{COMPARED}/ranking.csv",
-
-
-include: "rules/runs.smk"
 
 
 def tables(name):

@@ -127,6 +127,9 @@ def test_effects_are_compared_by_what_is_left_of_them(command, tmp_path):
     status, error = command("compare_effects", {**options, "effects": ["pose"]})
     assert status == 1
     assert error == "error: --effects: 1 names for 2 files of --metrics\n"
+    status, error = command("compare_effects", {**options, "methods": ["identity", "denoised"]})
+    assert (status, len(error.splitlines())) == (1, 1)
+    assert "--methods: denoised: not in the run of 'pose'" in error
 
 
 def truncate(scan):

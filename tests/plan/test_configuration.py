@@ -257,16 +257,25 @@ def test_folds_hold_every_subject_once_and_every_subject_is_tested():
 
 def test_within_a_draw_fewer_subjects_are_among_the_more():
     study = {"subjects": [1, 2, 4], "patches": [8, None], "draws": 2}
-    limits = read_limits(study)
-    assert len(limits) == 3 * 2 * 2
     people = list("abcdef")
+    limits = read_limits(study, people)
+    assert len(limits) == 3 * 2 * 2
     chosen = {(limit.subjects, limit.draw): limit.choose(people) for limit in limits}
     assert chosen[1, 0] == ["a"]
     assert chosen[1, 1] == ["d"]
     for draw in (0, 1):
         assert set(chosen[1, draw]) < set(chosen[2, draw]) < set(chosen[4, draw])
     assert all(len(found) == number for (number, _), found in chosen.items())
-    assert read_limits(None) == []
+    assert read_limits(None, people) == []
+
+
+def test_draws_that_would_learn_from_the_same_data_are_one():
+    people = list("abcdef")
+    (limit,) = read_limits({"subjects": [6], "patches": [None], "draws": 4}, people)
+    assert limit.choose(people) == people
+    assert len(read_limits({"subjects": [1], "patches": [None], "draws": 8}, people)) == 6
+    # The patches are drawn anew, also those of the same subjects.
+    assert len(read_limits({"subjects": [6], "patches": [8], "draws": 4}, people)) == 4
 
 
 # --- A run of one's own

@@ -19,6 +19,8 @@ from harmonization.plan.methods import (
 from harmonization.plan.plan import Plan
 from harmonization.plan.presentation import Presentation
 
+TRAINED = {"batch_size": 4, "validate_every": 1, "phases": [{"steps": 1, "learning_rate": 1e-3}]}
+
 
 @pytest.fixture
 def root(tmp_path):
@@ -301,6 +303,24 @@ def test_a_broken_file_is_refused(root, content, message):
     (root / "config/methods/msp/m.yaml").write_bytes(content)
     with pytest.raises(InputError, match=re.escape(message)):
         read(root, "m")
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "message"),
+    [
+        ("truth", {"reads": "denoised"}, "method truth: reads: is for models, not for a scan"),
+        ("truth", {"matches": {"method": "espcn", "by": "width"}}, "truth: matches: is for models"),
+        ("moments", {"training": {"full": TRAINED}}, "method moments: training: is for networks"),
+    ],
+)
+def test_a_key_that_a_method_would_ignore_is_refused(name, change, message):
+    with pytest.raises(InputError, match=message):
+        read_methods(EMBEDDED | {"methods": [name], "overrides": {name: change}}, ROOT)
+
+
+def test_what_compares_people_in_a_template_says_so_in_its_class():
+    methods = read_methods(EMBEDDED | {"methods": ["linear_rish", "combat", "moments"]}, ROOT)
+    assert [m.needs_template for m in methods.values()] == [True, True, False]
 
 
 def test_a_family_stands_for_its_methods_rivals_first():

@@ -208,6 +208,12 @@ def test_a_control_that_is_a_scan_is_scored_where_both_reach():
         assert files[role] == [masks.format(made.config["run"], scan, t) for t in TARGETS]
 
 
+def test_a_method_that_is_left_out_is_named_though_it_was_named_singly():
+    made = plan(methods=["identity", "denoised"], denoising="source")
+    assert list(made.methods) == ["identity"]
+    assert "is what every method reads" in made.left_out["denoised"]
+
+
 def test_a_run_of_the_denoised_source_alone_must_not_denoise_it():
     with pytest.raises(InputError, match="methods: none is left, as the run denoises its source"):
         plan(denoising="both", methods=["denoised"])

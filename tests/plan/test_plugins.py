@@ -9,9 +9,9 @@ from conftest import EMBEDDED, ROOT
 from harmonization.files import InputError
 from harmonization.learning.models import Specification, build
 from harmonization.learning.network import Network, Task
-from harmonization.plan.configuration import check_settings
 from harmonization.plan.methods import WINGS, read_methods
 from harmonization.plan.plugins import plugin_names, read_plugin
+from harmonization.plan.schemas import check_settings
 
 PLUGINS = [(wing, name) for wing in WINGS.values() for name in plugin_names(wing)]
 

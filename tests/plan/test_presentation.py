@@ -76,6 +76,15 @@ def test_networks_are_drawn_whatever_else_the_run_overrides():
     network["name"] = "espcn"
     made = presentation(methods=["espcn"], overrides=overrides)
     assert made.architectures()["Mine"]["settings"]["width"] == 10
-    network["name"] = "cnn_rish"
-    made = presentation(methods=["espcn"], overrides=overrides)
-    assert made.architectures()["Mine"]["plugin"] == "espcn"
+
+
+def test_another_network_is_not_drawn_under_the_label_of_the_runs_own():
+    other = {"label": "Mine", "network": {"name": "cnn_rish", "width": 64}}
+    found = presentation(methods=["espcn"], overrides={"espcn": other}).architectures()
+    assert "Mine" not in found
+    assert found["ESPCN"]["plugin"] == "espcn"
+    other = {"label": "Mine", "builds_on": [{"method": "ridge_cnn", "target": "all"}]}
+    found = presentation(methods=["msp_espcn"], overrides={"msp_espcn": other}).architectures()
+    assert "Mine" not in found
+    components = found["MSP (ESPCN)"]["components"].values()
+    assert {component["plugin"] for component in components} == {"espcn"}

@@ -1,7 +1,8 @@
 """The scans of a run, without Snakemake: where they come from, and their files."""
 
 import pytest
-from conftest import EMBEDDED
+import yaml
+from conftest import EMBEDDED, ROOT
 from plans import plan, run
 
 from harmonization.files import InputError
@@ -114,8 +115,21 @@ def test_the_slab_of_a_target_reaches_further():
 def test_platforms_are_found_by_their_names_in_bids():
     made = plan()
     assert made.scans.platform_named("connectom", "sa") == "connectom_sa"
-    with pytest.raises(InputError, match="no platform in the configuration has session x"):
+    with pytest.raises(InputError, match="no platform of this run has session x"):
         made.scans.platform_named("x", "sa")
+
+
+def test_a_platform_that_the_run_leaves_out_may_have_the_same_names(tmp_path):
+    """Snakemake adds one's own platforms to those of the embedded run."""
+    parameters = yaml.safe_load((ROOT / EMBEDDED["dataset"]["parameters"]).read_text())
+    parameters["platforms"]["mine"] = parameters["platforms"]["ge_st"]
+    (tmp_path / "phantom.yaml").write_text(yaml.safe_dump(parameters))
+    made = plan(
+        dataset={"parameters": str(tmp_path / "phantom.yaml")},
+        platforms={"mine": {"session": "ge", "acquisition": "st", "scale": 1}},
+        source="mine",
+    )
+    assert made.scans.platform_named("ge", "st") == "mine"
 
 
 def touch_study(root, masks=True):

@@ -45,6 +45,12 @@ def test_comments_docstrings_and_layout_change_nothing(scripts):
     assert versions(scripts) == before
 
 
+def test_another_check_of_a_run_simulates_nobody_anew(scripts):
+    before = [version(scripts, command) for command in ("build_atlas", "simulate")]
+    edit(scripts / "harmonization/plan/configuration.py", "def merge(", "def merged(")
+    assert [version(scripts, command) for command in ("build_atlas", "simulate")] == before
+
+
 @pytest.mark.parametrize(
     ("module", "old", "new"),
     [

@@ -178,6 +178,8 @@ SCHEMA = ROOT / "workflow/schemas/claims.schema.yaml"
         ({"method": "mpsespcn"}, "claim C: no method 'mpsespcn'; did you mean 'espcn'"),
         ({"against": {"best_of": ["single_tsk"]}}, "did you mean 'single_task'"),
         ({"belov": 0}, "unknown key 'belov'"),
+        ({"method": "single_task"}, "'single_task' is a family; name a method, or give against"),
+        ({"against": "single_task"}, "give against: {best_of: .single_task.}"),
         ({"below": "low"}, "is not of type 'number'"),
     ],
 )
@@ -186,14 +188,14 @@ def test_a_wrong_claim_is_refused(tmp_path, change, message):
     claim = BELOW | {"method": "espcn", "against": "ridge"} | change
     path.write_text(yaml.safe_dump([claim]))
     with pytest.raises(InputError, match=message):
-        read_claims(path, SCHEMA, ["espcn", "ridge", "single_task"])
+        read_claims(path, SCHEMA, ["espcn", "ridge"], ["single_task"])
 
 
 def test_two_claims_of_one_id_are_refused(tmp_path):
     path = tmp_path / "claims.yaml"
     path.write_text(yaml.safe_dump([BELOW, BELOW]))
     with pytest.raises(InputError, match="two claims have the id 'C'"):
-        read_claims(path, SCHEMA, ["msp", "one"])
+        read_claims(path, SCHEMA, ["msp", "one"], [])
 
 
 def test_five_comparisons_are_declared():

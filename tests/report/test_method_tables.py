@@ -17,7 +17,11 @@ FOLDS = {"0": ["01"]}
 
 def card(method, **outcome):
     training = {"phases": [{"steps": 30}, {"steps": 10}]} if outcome else None
-    sizes = {"parameters": 100, "path_parameters": 80, "multiply_adds": 7_000_000}
+    sizes = {
+        "parameters": 100,
+        "path_parameters": 80,
+        "trainings": {"x": 6_000_000, "y": 1_000_000},
+    }
     return {
         "method": method,
         "target": "a",

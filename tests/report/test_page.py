@@ -17,6 +17,7 @@ from harmonization.report.page import (
     caption_of,
     for_reading,
     format_of,
+    head,
     make_page,
     read_table,
 )
@@ -168,6 +169,12 @@ def test_errors_are_thousandths_and_empty_columns_are_left_out():
     assert list(shown) == ["method", "family", "role", "n", "a_st", "a_st excess"]
     assert list(shown["a_st"]) == ["13.900", "2.450", "10.200"]
     assert list(shown["n"]) == ["1", "1", "1"]
+
+
+def test_a_target_whose_name_begins_with_that_of_another_keeps_its_own():
+    targets = ["prisma", "prisma_st"]
+    assert head("prisma_st_excess", targets, has_unit=False) == "prisma_st excess"
+    assert head("prisma_excess", targets, has_unit=False) == "prisma excess"
 
 
 def test_comparisons_have_a_row_for_each_method_and_a_column_for_each_target():

@@ -9,6 +9,8 @@ from harmonization.plan.failures import failures
 from harmonization.plan.scheduler import cancel_timers
 
 RUN_PATHS = {name: RunPaths(f"results/{config['run']}_{name}") for name in RUNS}
+# What a call ends with, beside the comparison: they tell that a run is whole, and its provenance goes with them.
+CONFIGS = [paths.config for paths in RUN_PATHS.values()]
 
 for run, changes in RUNS.items():
     alias_ = f"{run}_"  # snakefmt wants a name that ends in _

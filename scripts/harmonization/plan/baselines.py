@@ -8,7 +8,7 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError
 
 from harmonization.files import InputError
-from harmonization.plan.configuration import Settings, check, check_settings, leaves, read_yaml
+from harmonization.plan.schemas import Settings, check, check_settings, leaves, read_yaml
 
 DESCRIPTION, RULES = "baseline.yaml", "Snakefile"
 NAME = "[a-z][a-z0-9_]*"  # of a method

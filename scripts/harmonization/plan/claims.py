@@ -4,19 +4,19 @@ from pathlib import Path
 from typing import Any
 
 from harmonization.files import InputError
-from harmonization.plan.configuration import Settings, check, read_yaml, suggest
+from harmonization.plan.schemas import Settings, check, read_yaml, suggest
 
 Rows = list[dict[str, Any]]
 
 
-def read_claims(path: Path, schema: Path, known: list[str]) -> Rows:
+def read_claims(path: Path, schema: Path, methods: list[str], families: list[str]) -> Rows:
     """Read claims.
 
     Parameters
     ----------
     path, schema : Path
-    known : list of str
-        Methods and families that there are.
+    methods, families : list of str
+        Those that there are; a family may stand where the best of several is meant.
 
     Raises
     ------
@@ -27,9 +27,15 @@ def read_claims(path: Path, schema: Path, known: list[str]) -> Rows:
     claims = _read(path, schema)
     for claim in (claim for claim in claims if "method" in claim):
         against = claim["against"]
-        named = [against] if isinstance(against, str) else against["best_of"]
-        for name in [claim["method"], *named]:
-            if name not in known:
+        one = [claim["method"], *([against] if isinstance(against, str) else [])]
+        several = [] if isinstance(against, str) else against["best_of"]
+        for name in one + several:
+            if name in one and name in families:
+                raise InputError(
+                    f"{path}: claim {claim['id']}: '{name}' is a family; name a method, or give "
+                    f"against: {{best_of: [{name}]}}"
+                )
+            if name not in (known := [*methods, *families]):
                 raise InputError(
                     f"{path}: claim {claim['id']}: no method '{name}'{suggest(name, known)}"
                 )

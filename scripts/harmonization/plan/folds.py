@@ -45,14 +45,26 @@ class Limit:
         return (train[first:] + train[:first])[: self.subjects]
 
 
-def read_limits(study: dict[str, Any] | None) -> list[Limit]:
-    """All folds of a study of limited data; none if the run is no such study."""
+def read_limits(study: dict[str, Any] | None, train: list[str]) -> list[Limit]:
+    """All folds of a study of limited data; none if the run is no such study.
+
+    Of draws that take all patches of the same subjects there is one: they would differ in nothing.
+
+    Parameters
+    ----------
+    study : dict or None
+        ``limited_data`` of the configuration.
+    train : list of str
+        Training subjects of the fold that is repeated.
+    """
     if study is None:
         return []
     draws = study["draws"]
-    return [
-        Limit(subjects, patches, draw, draws)
-        for subjects in study["subjects"]
-        for patches in study["patches"]
-        for draw in range(draws)
-    ]
+    limits: dict[tuple, Limit] = {}
+    for subjects in study["subjects"]:
+        for patches in study["patches"]:
+            for draw in range(draws):
+                limit = Limit(subjects, patches, draw, draws)
+                drawn = frozenset(limit.choose(train)) if patches is None else draw
+                limits.setdefault((subjects, patches, drawn), limit)
+    return list(limits.values())

@@ -6,20 +6,26 @@ from pathlib import Path
 
 from harmonization.files import InputError
 from harmonization.plan.baselines import NAME, RULES, find_baselines, read_baseline
-from harmonization.plan.configuration import (
-    Settings,
-    check,
-    check_settings,
-    merge,
-    read_yaml,
-    suggest,
-)
+from harmonization.plan.configuration import merge
 from harmonization.plan.plugins import module_of, plugin_names, read_plugin
+from harmonization.plan.schemas import Settings, check, check_settings, read_yaml, suggest
 from harmonization.plan.sources import SOURCES
 
 FAMILIES = ("single_task", "multi_task", "msp", "ensemble", "classical", "control")
 # Key of a method's file that names its plug-in, and the wing of the library that holds it.
 WINGS = {"network": "networks", "classical": "classical"}
+# Keys that say how a model is made, which a scan is not.
+OF_MODELS = (
+    "reads",
+    "fits",
+    "builds_on",
+    "matches",
+    "selects_on",
+    "seeded_as",
+    "solve",
+    "training",
+)
+DENOISED = "is what every method reads, as the run denoises its source"
 
 
 @dataclass(frozen=True)
@@ -221,7 +227,7 @@ def _unsuitable(settings: Settings, config: Settings) -> str:
     if only_phantom and not SOURCES[config["dataset"]["kind"]].simulated:
         return "is a scan that only a phantom has"
     if settings.get("reads") == "denoised" and config["denoising"] in ("source", "both"):
-        return "is what every method reads, as the run denoises its source"
+        return DENOISED
     return ""
 
 
@@ -396,6 +402,10 @@ def _method(name: str, family: str, settings: Settings, length: str) -> Method:
         "hardware": "a GPU, or 1 core" if "training" in settings else "1 core",
     }
     if kinds == ["scan"]:
+        if ignored := [key for key in OF_MODELS if key in settings]:
+            raise InputError(
+                f"method {name}: {ignored[0]}: is for models, not for a scan; remove it"
+            )
         return Method(**common, scan=settings["scan"], summary="A scan of the target itself.")
     key = kinds[0]
     wing, given = WINGS[key], dict(settings[key])
@@ -405,6 +415,10 @@ def _method(name: str, family: str, settings: Settings, length: str) -> Method:
             f"method {name}: {key}.name: there is no {key} '{chosen}'{suggest(chosen, known)}"
         )
     plugin = read_plugin(wing, chosen)
+    if wing == "classical" and "training" in settings:
+        raise InputError(
+            f"method {name}: training: is for networks, and {chosen} has no steps; remove it"
+        )
     solve = settings.get("solve")
     fitted = [key for key in ("training", "solve", "builds_on", "classical") if key in settings]
     if settings.get("reads") == "truth" and fitted:
@@ -434,7 +448,7 @@ def _method(name: str, family: str, settings: Settings, length: str) -> Method:
         matches=Match(**settings["matches"]) if "matches" in settings else None,
         selects_on=_selection(name, settings, common["role"]),
         seeded_as=settings.get("seeded_as", name),
-        needs_template="template" in settings.get("needs", []),
+        needs_template=plugin.needs_template,
     )
 
 

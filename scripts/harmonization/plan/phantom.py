@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from harmonization.files import InputError
-from harmonization.plan.configuration import check, read_yaml, suggest
+from harmonization.plan.schemas import check, read_yaml, suggest
 
 SCHEMA = Path(__file__).parents[3] / "workflow/schemas/phantom.schema.yaml"
 

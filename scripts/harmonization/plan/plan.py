@@ -8,9 +8,10 @@ from pathlib import Path
 from harmonization.files import InputError
 from harmonization.plan.baselines import baseline_version, find_baselines
 from harmonization.plan.claims import read_claims
-from harmonization.plan.configuration import Settings, check_run
+from harmonization.plan.configuration import check_run
 from harmonization.plan.folds import parts_of_fold, read_limits
 from harmonization.plan.methods import (
+    DENOISED,
     FAMILIES,
     choose_methods,
     method_files,
@@ -20,6 +21,7 @@ from harmonization.plan.methods import (
 from harmonization.plan.paths import RunPaths, expand_models
 from harmonization.plan.references import check_references
 from harmonization.plan.run_scans import RunScans
+from harmonization.plan.schemas import Settings
 from harmonization.plan.version import code_version, refuse_code_in_packages
 
 # End of a manifest's name, and of the methods that learn from it: the subjects on whose error they
@@ -70,23 +72,27 @@ class Plan:
         self.config = check_run(config, root)
         self.config["methods"], self.left_out = choose_methods(self.config, root)
         self.methods = read_methods(self.config, root)
-        compared = [name for name in self.config["methods"] if name in self.methods]
-        self.config["methods"] = compared
+        named = self.config["methods"]
+        self.config["methods"] = [name for name in named if name in self.methods]
+        self.left_out |= {name: DENOISED for name in named if name not in self.methods}
         for name, method in self.methods.items():
             check_references(name, method.references, self.bibliographies(name))
         self.claims = read_claims(
             root / "config/claims.yaml",
             root / "workflow/schemas/claims.schema.yaml",
-            [*method_files(root / "config/methods"), *find_baselines(root), *FAMILIES],
+            [*method_files(root / "config/methods"), *find_baselines(root)],
+            list(FAMILIES),
         )
         self.paths = RunPaths(f"results/{self.config['run']}")
-        self.limits = read_limits(self.config["limited_data"])
-        folds = len(self.limits) or self.config["cross_validation"]["folds"]
-        self.folds = range(folds)
-        self._check_limits()
         self.scans = RunScans(self.config, self.paths, root)
         self.subjects = self.scans.subjects
         self.source, self.targets = self.scans.source, self.scans.targets
+        validation_subjects = self.config["cross_validation"]["validation_subjects"]
+        train = parts_of_fold(self.subjects, 0, validation_subjects)["train"]
+        self.limits = read_limits(self.config["limited_data"], train)
+        folds = len(self.limits) or self.config["cross_validation"]["folds"]
+        self.folds = range(folds)
+        self._check_limits()
         self.scales = {target: self.scans.platforms[target]["scale"] for target in self.targets}
 
     def _check_limits(self) -> None:
@@ -324,7 +330,7 @@ class Plan:
         turned = [(seed + number) % pool for number in range(wanted)]
         match choice:
             case "same":
-                return turned[:1]
+                return [seed]
             case "others":
                 return turned[1:]
             case "all":
@@ -354,10 +360,11 @@ class Plan:
         }
 
     def fit_settings(self, method: str) -> Settings:
-        """Settings that determine a method's models."""
-        match = self.methods[method].matches
+        """Settings that determine a method's models, and which scans they read."""
+        chosen = self.methods[method]
+        match = chosen.matches
         within = self.methods[match.within].fit_settings if match and match.within else None
-        return {**self.methods[method].fit_settings, "within": within}
+        return {**chosen.fit_settings, "reads": chosen.reads, "within": within}
 
     def matched(self, method: str, target: str, fold: int | str, seed: int | str) -> list[ModelKey]:
         """Models that a model is made equal to: of its target, or of all if it predicts all."""

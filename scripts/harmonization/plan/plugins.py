@@ -47,6 +47,8 @@ class Plugin:
         JSON schema of the constructor's settings.
     solve : dict or None
         JSON schema of the settings of a fit in closed form; None if the class has none.
+    needs_template : bool
+        Whether its fit reads the template of its fold: whether the class extends `TemplateModel`.
     """
 
     wing: str
@@ -54,6 +56,7 @@ class Plugin:
     summary: str
     settings: Schema
     solve: Schema | None
+    needs_template: bool = False
 
 
 def module_of(wing: str, name: str) -> str:
@@ -95,6 +98,7 @@ def read_plugin(wing: str, name: str, library: Path = LIBRARY) -> Plugin:
         summary=documentation.split("\n")[0],
         settings=_schema(path, methods.get("__init__"), meanings),
         solve=_schema(path, solve, _parameters(ast.get_docstring(solve) or "")) if solve else None,
+        needs_template="TemplateModel" in map(ast.unparse, classes[wanted].bases),
     )
 
 

@@ -5,10 +5,10 @@ from copy import copy
 from functools import cached_property
 
 from harmonization.plan.claims import read_settings
-from harmonization.plan.configuration import Settings
 from harmonization.plan.methods import modules_of, read_methods
 from harmonization.plan.plan import ModelKey, Plan
 from harmonization.plan.references import read_references
+from harmonization.plan.schemas import Settings
 from harmonization.plan.version import code_version
 
 # What figures compare all methods with: the first of these that a run has.
@@ -146,15 +146,16 @@ class Presentation:
     def _drawn(self) -> Plan:
         """The plan of the same run with the methods whose networks are drawn.
 
-        Labels and networks are those of the run, but for a network of another kind. What else it
-        overrides, such as what they read, might not suit a method that the run does not have.
+        Labels and networks are those of the run. A method that it gives a network of another kind
+        or other components is drawn as its file says, under the label that it has there. What else
+        the run overrides, such as what a method reads, might not suit one that it does not have.
         """
         # Their trainings are not drawn, and every method has a full one.
         config = {**self.plan.config, "methods": list(DRAWN), "overrides": {}, "training": "full"}
         for name, method in read_methods(config, self.plan.root).items():
             given = self.plan.config["overrides"].get(name, {})
             same = given.get("network", {}).get("name", method.plugin) == method.plugin
-            kept = ("label", "network") if same else ("label",)
+            kept = ("label", "network") if same and "builds_on" not in given else ()
             config["overrides"][name] = {key: given[key] for key in kept if key in given}
         drawn = copy(self.plan)
         drawn.methods = read_methods(config, self.plan.root)

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from harmonization.files import InputError, read_text
-from harmonization.plan.configuration import suggest
+from harmonization.plan.schemas import suggest
 
 # An entry starts at the start of a line and ends with a brace that has a line of its own.
 ENTRY = re.compile(r"^@\w+\{([^,\s]+),\n.*?^\}$", flags=re.MULTILINE | re.DOTALL)

@@ -5,7 +5,6 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from harmonization.files import InputError, sha256
-from harmonization.plan.configuration import Settings
 from harmonization.plan.mushac import released_scan
 from harmonization.plan.paths import BidsScan, RunPaths
 from harmonization.plan.phantom import check_phantom, read_parameters
@@ -18,6 +17,7 @@ from harmonization.plan.scans import (
     raw_scan,
     refuse_shared_scans,
 )
+from harmonization.plan.schemas import Settings
 from harmonization.plan.sources import SOURCES, platforms_as_bids
 
 PREPROCESSING_STEPS = ("denoising", "ringing", "motion")
@@ -98,18 +98,19 @@ class RunScans:
         return self.found(subject, platform)["dwi"]
 
     def platform_named(self, session: str, acquisition: str) -> str:
-        """Platform whose scans have these BIDS entities.
+        """Platform of the run whose scans have these BIDS entities.
 
         Raises
         ------
         InputError
-            If the configuration has no such platform.
+            If the run has no such platform.
         """
-        for name, platform in self.platforms.items():
+        for name in self.used_platforms:
+            platform = self.platforms[name]
             if (platform["session"], platform["acquisition"]) == (session, acquisition):
                 return name
         raise InputError(
-            f"no platform in the configuration has session {session} and acquisition {acquisition}"
+            f"no platform of this run has session {session} and acquisition {acquisition}"
         )
 
     def found(self, subject: str, platform: str) -> dict[str, str]:

@@ -31,7 +31,7 @@ def model_row(card: dict[str, Any]) -> dict[str, Any]:
     branches = list(outcome.get("contributions", {}).values())[1:]
     return {
         **{key: card[key] for key in ("method", "target", "parameters", "path_parameters")},
-        "multiply_adds": card["multiply_adds"],
+        "multiply_adds": sum(card["trainings"].values()),
         "steps": sum(phase["steps"] for phase in training["phases"]) if training else 0,
         "best_step": outcome.get("best_step"),
         "validation_mse": outcome.get("validation_mse"),

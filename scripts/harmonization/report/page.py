@@ -273,7 +273,8 @@ def format_of(name: str, values: pd.Series) -> str:
 
 def head(column: str, targets: list[str], has_unit: bool) -> str:
     """Head of a column: its name in words, but for names of targets, and its unit, if known."""
-    target = next((t for t in targets if column == t or column.startswith(f"{t}_")), "")
+    named = [t for t in targets if column == t or column.startswith(f"{t}_")]
+    target = max(named, key=len, default="")
     words = target + column.removeprefix(target).replace("_", " ")
     unit = UNITS.get(_measure(column)) if has_unit else None
     return f"{words} ({unit})" if unit else words
