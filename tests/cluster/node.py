@@ -40,7 +40,7 @@ JobAcctGatherFrequency=task=1
 JobAcctGatherParams=OverMemoryKill
 MinJobAge=600
 KillWait=5
-ReturnToService=2
+ReturnToService=1
 SlurmdTimeout=10
 PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE

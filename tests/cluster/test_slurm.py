@@ -117,12 +117,6 @@ def undisturbed(shared, run, training):
     return shared("undisturbed", build)
 
 
-@pytest.fixture
-def folder(run, request):
-    """A copy of the tiny run, beside it."""
-    return shutil.copytree(run[0], run[0].with_name(f"slurm-{request.node.name}"))
-
-
 def log_of(folder: Path, target: str, attempt: int | None = None) -> str:
     """Log of a fit, of its last attempt or of one that failed."""
     end = f".attempt-{attempt}.log" if attempt else ".log"
@@ -134,45 +128,45 @@ def wait_for_step(folder: Path, target: str) -> None:
     wait_for(lambda: "step 300/1500" in log_of(folder, target), seconds=300)
 
 
-def test_a_training_that_is_out_of_time_goes_on_in_the_next_job(folder, training, undisturbed):
+def test_a_training_that_is_out_of_time_goes_on_in_the_next_job(copied_run, training, undisturbed):
     slow = TARGETS[1:]
     time = ["--set-resources", "fit:runtime=attempt"]  # minutes
-    assert_finished(on_slurm(folder, training, *time, "--", *weights(slow)), folder)
-    assert digests(folder, slow) == digests(undisturbed, slow)
-    assert "the job's time is nearly over: stopped after step" in log_of(folder, slow[0], 1)
-    assert "go on after step" in log_of(folder, slow[0])
+    assert_finished(on_slurm(copied_run, training, *time, "--", *weights(slow)), copied_run)
+    assert digests(copied_run, slow) == digests(undisturbed, slow)
+    assert "the job's time is nearly over: stopped after step" in log_of(copied_run, slow[0], 1)
+    assert "go on after step" in log_of(copied_run, slow[0])
 
 
-def test_a_job_out_of_memory_is_submitted_with_more(folder, training, undisturbed):
+def test_a_job_out_of_memory_is_submitted_with_more(copied_run, training, undisturbed):
     one = TARGETS[:1]
     memory = ["--set-resources", "fit:mem_mb=100 if attempt == 1 else 4000"]
-    assert_finished(on_slurm(folder, training, *memory, "--", *weights(one)), folder)
-    assert digests(folder, one) == digests(undisturbed, one)
-    assert allocations(folder) == 2
+    assert_finished(on_slurm(copied_run, training, *memory, "--", *weights(one)), copied_run)
+    assert digests(copied_run, one) == digests(undisturbed, one)
+    assert allocations(copied_run) == 2
 
 
-def test_a_preempted_job_goes_on_when_it_is_back(folder, training, undisturbed):
-    process = on_slurm(folder, training, "--", *weights(TARGETS))
+def test_a_preempted_job_goes_on_when_it_is_back(copied_run, training, undisturbed):
+    process = on_slurm(copied_run, training, "--", *weights(TARGETS))
     # The two trainings share an allocation; the first has ended when the second is disturbed.
-    wait_for(lambda: any("step 300/1500" in log_of(folder, t) for t in TARGETS), seconds=300)
-    wait_for(lambda: all("step 300/1500" in log_of(folder, t) for t in TARGETS), seconds=300)
+    wait_for(lambda: any("step 300/1500" in log_of(copied_run, t) for t in TARGETS), seconds=300)
+    wait_for(lambda: all("step 300/1500" in log_of(copied_run, t) for t in TARGETS), seconds=300)
     urgent = ["sbatch", "--partition=high", "--exclusive", "--output=/dev/null", "--wrap=sleep 5"]
     subprocess.run(urgent, check=True, capture_output=True)
-    assert_finished(process, folder)
-    assert digests(folder, TARGETS) == digests(undisturbed, TARGETS)
-    assert allocations(folder) == 1
-    logs = [log_of(folder, target) for target in TARGETS]
+    assert_finished(process, copied_run)
+    assert digests(copied_run, TARGETS) == digests(undisturbed, TARGETS)
+    assert allocations(copied_run) == 1
+    logs = [log_of(copied_run, target) for target in TARGETS]
     assert any("go on after step 1500" in log for log in logs)  # nothing is trained twice
     assert all(re.search("go on after step", log) for log in logs)
 
 
-def test_jobs_of_a_node_that_goes_down_go_on_when_it_is_up(node, folder, training, undisturbed):
+def test_jobs_of_a_node_that_goes_down_go_on_when_it_is_up(node, copied_run, training, undisturbed):
     one = TARGETS[:1]
-    process = on_slurm(folder, training, "--", *weights(one))
-    wait_for_step(folder, one[0])
+    process = on_slurm(copied_run, training, "--", *weights(one))
+    wait_for_step(copied_run, one[0])
     node.update("State=DOWN", "Reason=test")
     wait_for(lambda: node.state().startswith("down"))
     node.update("State=RESUME")
-    assert_finished(process, folder)
-    assert digests(folder, one) == digests(undisturbed, one)
-    assert allocations(folder) == 1
+    assert_finished(process, copied_run)
+    assert digests(copied_run, one) == digests(undisturbed, one)
+    assert allocations(copied_run) == 1

@@ -36,6 +36,12 @@ RAW = {
 }
 
 
+@pytest.fixture(scope="module")
+def own(own, tmp_path_factory):
+    """A copy of it that tests change, while other workers look at the shared one."""
+    return shutil.copytree(own, tmp_path_factory.mktemp("one-call") / "own", symlinks=True)
+
+
 @pytest.fixture(scope="session")
 def raw(shared, run):
     """A folder with raw scans, their configuration and the finished run."""
