@@ -2,8 +2,8 @@
 
 Each check trains a network for a few steps on noise, twice, and compares:
 
-CPU         the device with the CPU, in float32 without TF32 and without dropout, for which the
-            devices draw other numbers
+CPU         the device with the CPU, in float32 and without dropout, for which the devices draw
+            other numbers
 bfloat16    with float32, on the device
 same seed   the same training twice, in both precisions: all bits agree
 CUDA graph  steps recorded once and replayed with ordinary steps, in both precisions: all bits agree
@@ -13,8 +13,6 @@ root mean square difference of the weights, relative to how far they moved.
 """
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -166,18 +164,6 @@ def same_bits(a: Trained, b: Trained) -> bool:
     return torch.equal(a.losses, b.losses) and all(same)
 
 
-@contextmanager
-def without_tf32() -> Iterator[None]:
-    """Compute float32 in float32: convolutions on a GPU may otherwise round to TF32."""
-    matrices, convolutions = torch.backends.cuda.matmul, torch.backends.cudnn
-    before = matrices.allow_tf32, convolutions.allow_tf32
-    matrices.allow_tf32 = convolutions.allow_tf32 = False
-    try:
-        yield
-    finally:
-        matrices.allow_tf32, convolutions.allow_tf32 = before
-
-
 def check_trainings(plan: Plan, cases: list[Case], device: str, steps: int) -> list[str]:
     """Compare with the CPU, bfloat16 with float32, and each training with itself.
 
@@ -191,15 +177,14 @@ def check_trainings(plan: Plan, cases: list[Case], device: str, steps: int) -> l
     failed = []
     for case in cases:
         trial = Trial(plan, case, steps)
-        with without_tf32():
-            full, brief = (trial.train(device, precision) for precision in PRECISIONS.values())
-            repeated = all(
-                same_bits(trial.train(device, precision), first)
-                for precision, first in zip(PRECISIONS.values(), (full, brief), strict=True)
-            )
-            of_device = differences(
-                *(trial.train(place, torch.float32, dropout=False) for place in (device, "cpu"))
-            )
+        full, brief = (trial.train(device, precision) for precision in PRECISIONS.values())
+        repeated = all(
+            same_bits(trial.train(device, precision), first)
+            for precision, first in zip(PRECISIONS.values(), (full, brief), strict=True)
+        )
+        of_device = differences(
+            *(trial.train(place, torch.float32, dropout=False) for place in (device, "cpu"))
+        )
         of_precision = differences(brief, full)
         cells = [f"{difference:.1e}" for difference in (*of_device, *of_precision)]
         print_row(case.name, *cells, "equal" if repeated else "DIFFERENT")

@@ -232,8 +232,6 @@ def peak_works(device: str, precision: torch.dtype) -> dict[str, Work]:
     Libraries differ in how well they know a processor, so the faster of the two is its peak. The
     work is GFLOP.
     """
-    # Convolutions in float32 may use TF32 on a GPU, so matrices must be allowed to.
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32
     size, batch, width = (8192, 64, 256) if device == "cuda" else (1024, 2, 128)
     kind = {"device": device, "dtype": precision}
     a, b = torch.randn(2, size, size, **kind)

@@ -14,8 +14,6 @@ graph    the same, replayed from a CUDA graph
 unread   the same, without reading the loss
 at once  several trainings that share the GPU, each in its own process: the sum of their patches/s
 (1.50)   relative to the first column
-
-float32 has TF32 convolutions, torch's default, except in the checks.
 """
 
 import dataclasses
@@ -53,7 +51,7 @@ from common import (
     training_cases,
 )
 
-from harmonization.learning.devices import choose_device, choose_precision, make_deterministic
+from harmonization.learning.devices import choose_device, choose_precision, make_reproducible
 from harmonization.learning.training import batches, training_step
 from harmonization.plan.plan import Plan
 
@@ -260,7 +258,7 @@ def share(wait: Callable[[], int], pairs: list[tuple[Case, Way]]) -> list[float]
     for case, way in pairs:
         torch.set_num_threads(1)
         if way.device == "cuda":
-            make_deterministic()  # without a lease of the GPU, which this measurement shares
+            make_reproducible()  # without a lease of the GPU, which this measurement shares
         step = project_step(plan, case, way)
         step()
         step()

@@ -114,7 +114,7 @@ def read_model(folder: Path, target: str) -> tuple[Model, Card]:
     Raises
     ------
     InputError
-        If the folder holds no model, or one of other targets.
+        If the folder holds no model, or one of other targets or of scans that nobody has.
     """
     if not (folder / CARD).exists():
         raise InputError(
@@ -122,6 +122,11 @@ def read_model(folder: Path, target: str) -> tuple[Model, Card]:
             "baseline with rules of its own has a program of its own, too"
         )
     model, card = load_model(folder)
+    if card.input["noise_free"]:
+        raise InputError(
+            f"{folder}: {card.method} reads scans without noise, which only a phantom has; take "
+            "another method's model"
+        )
     if target not in (predicted := card.normalisation["outputs"]):
         raise InputError(f"{folder}: predicts {', '.join(sorted(predicted))}, not {target}")
     return model, card

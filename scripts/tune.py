@@ -16,6 +16,7 @@ from typing import Any
 from harmonization.files import InputError, run_command, tell, write_json
 from harmonization.learning.devices import choose_device
 from harmonization.learning.fitting import Fit, fit_model
+from harmonization.learning.models import Card
 from harmonization.learning.sizing import lengthened
 from harmonization.learning.training import DivergedError
 from harmonization.seeds import seed_of
@@ -48,8 +49,8 @@ def main() -> None:
     common = (args.method, args.target, 0, 0, seed)
     wanted = Fit(*common, args.settings, args.components, args.matches, args.precision)
 
-    def error_of(training: dict[str, Any], label: str) -> float | None:
-        changed = dataclasses.replace(wanted, settings={**args.settings, "training": training})
+    def fitted(settings: dict[str, Any], label: str) -> Card | None:
+        changed = dataclasses.replace(wanted, settings=settings)
 
         def report(line: str) -> None:
             tell(f"{args.method} {args.target} {label}: {line}")
@@ -59,23 +60,27 @@ def main() -> None:
         except DivergedError as error:
             report(f"diverged ({error})")
             return None
-        return card.outcome["validation_mse"]
+        return card
 
     started = time.process_time()
-    tried = []
+    tried, cards = [], []
     for rate, decay in itertools.product(RATES, DECAYS):
-        error = error_of(varied(args.settings["training"], rate, decay), f"{rate:.2g} {decay:.2g}")
+        training = varied(args.settings["training"], rate, decay)
+        card = fitted(args.settings | {"training": training}, f"{rate:.2g} {decay:.2g}")
+        error = error_of(card)
         tried.append({"rate": round(rate, 3), "weight_decay": decay, "validation_mse": error})
-    ended = [row for row in tried if row["validation_mse"] is not None]
-    if not ended:
+        cards += [card] if card else []
+    if not cards:
         raise InputError(f"{args.method}: all six trainings diverged; lower its learning rates")
-    best = min(ended, key=lambda row: row["validation_mse"])
-    chosen = varied(args.settings["training"], best["rate"], best["weight_decay"])
-    doubled = error_of(lengthened(chosen, 2), "twice the steps")
+    best = min(cards, key=error_of)
+    # The steps of a training that was made equal to another are doubled after that.
+    longer = {"training": lengthened(best.settings["training"], 2)}
+    longer |= {"matches": None} if args.settings["matches"] == "steps" else {}
+    doubled = error_of(fitted(args.settings | longer, "twice the steps"))
     outcome = {
         "target": args.target,
         "tried": tried,
-        "doubling": None if doubled is None else doubled / best["validation_mse"] - 1,
+        "doubling": None if doubled is None else doubled / error_of(best) - 1,
         "cpu_seconds": round(time.process_time() - started),
     }
     write_json(args.output, outcome)
@@ -85,6 +90,11 @@ def main() -> None:
         tell(f"{row['rate']:5.2f} x rate, decay {row['weight_decay']}: {shown}")
     doubling = outcome["doubling"]
     tell(f"twice the steps: {'diverged' if doubling is None else f'{doubling:+.1%}'}")
+
+
+def error_of(card: Card | None) -> float | None:
+    """Error of a model on validation; None if its training diverged."""
+    return card.outcome["validation_mse"] if card else None
 
 
 def varied(training: dict[str, Any], rate: float, decay: float) -> dict[str, Any]:

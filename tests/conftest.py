@@ -35,7 +35,7 @@ ROOT = Path(__file__).parent.parent
 os.environ.setdefault("NUMBA_CACHE_DIR", str(ROOT / ".cache/numba"))
 EMBEDDED = yaml.safe_load((ROOT / "config/config.yaml").read_text())
 # What the command `fit` is told of a method that has nothing special.
-FIT_SETTINGS = {"wing": "networks", "settings": {}, "alternatives": []}
+FIT_SETTINGS = {"wing": "networks", "settings": {}, "reads": "scan", "alternatives": []}
 FIT_SETTINGS |= dict.fromkeys(("training", "solve", "matches", "within"))
 # A run over the tiny run's scans as a data set of one's own.
 OWN = {
@@ -123,7 +123,10 @@ def shared(tmp_path_factory, worker_id):
 
 @pytest.fixture(scope="session")
 def run(shared):
-    """A folder with the finished tiny run, and Snakemake's output."""
+    """A folder with the finished tiny run, and Snakemake's output.
+
+    All workers share it, at the same time: a test that writes into it takes `copied_run`.
+    """
 
     def build(folder):
         result = snakemake(folder)
@@ -315,10 +318,15 @@ def write_model(
         "settings": {},
         "parameters": model.count_parameters(),
         "path_parameters": 0,
-        "multiply_adds": 0,
+        "trainings": {},
         "outcome": {},
         "source": "s",
-        "input": {"voxel_size": [2.4, 2.4, 2.4], "axes": "RAS", "denoised": False},
+        "input": {
+            "voxel_size": [2.4, 2.4, 2.4],
+            "axes": "RAS",
+            "denoised": False,
+            "noise_free": False,
+        },
         "lattice": {"core": 7, "minimum_inside": 0.5},
         "spherical_harmonics": harmonics,
         "normalisation": {"input": units, "outputs": dict.fromkeys(task.scales, units)},

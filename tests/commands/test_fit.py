@@ -1,6 +1,7 @@
 """Fit and predict: one command each for networks, closed forms and rivals that are no networks."""
 
 import json
+import re
 
 import numpy as np
 import pandas as pd
@@ -20,6 +21,7 @@ TRAINING = {
 }
 MSP = {"width": 8, "first_stage_weight": 1.0}
 SCALES = {"a": 1, "b": 2}
+FROZEN = {"steps": 1, "learning_rate": 1e-3, "frozen": ["features", "output"]}
 
 
 @pytest.fixture
@@ -251,6 +253,17 @@ def test_the_better_of_two_alternatives_is_built_on(fit):
         assert card.multiply_adds > both
 
 
+def test_a_training_that_two_components_inherit_counts_once(fit):
+    start = fit("start", "espcn", training=TRAINING)
+    further = fit("further", "diqt", components=[start], settings={"blocks": 1}, training=TRAINING)
+    shared = {"components": [start, further], "settings": MSP, "training": TRAINING}
+    best = Card.read(fit("best", "multi_stage", **shared, alternatives=[["start", "further"]]))
+    assert list(best.trainings) == ["start-a-0", "further-a-0", "best-a-0"]
+    components = [Card.read(folder).multiply_adds for folder in (start, further)]
+    assert best.multiply_adds == components[1] + best.trainings["best-a-0"]
+    assert components[1] > components[0] > 0
+
+
 def test_a_component_is_as_wide_as_the_network_of_all_targets_needs(fit):
     singles = [fit("espcn", "espcn", target=t, training=TRAINING) for t in SCALES]
     msps = [
@@ -274,11 +287,35 @@ def test_a_component_is_as_wide_as_the_network_of_all_targets_needs(fit):
     assert len(widths) == 1
 
 
+@pytest.mark.parametrize(
+    ("settings", "refused"),
+    [
+        ({}, "method idle: network: nothing fits the"),
+        (
+            {"training": TRAINING | {"phases": [FROZEN]}},
+            "training.phases: nothing of Espcn is left to train with features, output frozen",
+        ),
+    ],
+    ids=["no training", "all frozen"],
+)
+def test_a_network_that_learns_nothing_is_refused(fit, settings, refused):
+    assert not fit("idle", "espcn", refused=refused, **settings).exists()
+
+
+def test_a_scan_that_is_denoised_or_without_noise_is_told_by_the_card(fit):
+    """Also of a method that is not fitted, whose manifest is that of the run's scans."""
+    for reads in ("scan", "denoised", "truth"):
+        found = Card.read(fit(reads, "identity", reads=reads)).input
+        assert found["denoised"] == (reads == "denoised")
+        assert found["noise_free"] == (reads == "truth")
+
+
 @pytest.fixture
 def tune(command, fold, tmp_path):
-    def run(training):
-        settings = FIT_SETTINGS | {"plugin": "espcn", "training": training}
+    def run(training, matches=None, others=None):
+        settings = FIT_SETTINGS | {"plugin": "espcn", "training": training, "matches": matches}
         options = {"method": "espcn", "settings": json.dumps(settings), "manifest": fold}
+        options["matches"] = others
         return command("tune", options | {"target": "a", "output": tmp_path / "tuning.json"})
 
     return run
@@ -295,6 +332,14 @@ def test_six_settings_are_tried_and_the_best_is_trained_for_twice_the_steps(
     assert len(set(errors)) == 6
     assert "step 8/8" in command.said
     assert f"twice the steps: {found['doubling']:+.1%}" in command.said
+
+
+def test_the_steps_of_a_training_that_equals_another_are_doubled_too(fit, command, tune):
+    phases = [{"steps": 12, "learning_rate": 1e-3}]
+    long = fit("long", "espcn", training=TRAINING | {"phases": phases})
+    assert tune(TRAINING, matches="steps", others=[long]) == (0, "")
+    lengths = re.findall(r"step \d+/(\d+)", command.said)
+    assert list(dict.fromkeys(lengths)) == ["12", "24"]
 
 
 def with_rate(rate):

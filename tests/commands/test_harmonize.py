@@ -32,6 +32,7 @@ FOD = {
 SIGNAL = {**FOD, "representation": "signal", "regularisation": 0.0}
 CHANNELS = 6
 NAME = "sub-01_ses-ge_acq-st_run-1"
+PLAIN = {"denoised": False, "noise_free": False}  # what scans a model takes
 TARGET = "new_st"
 
 
@@ -80,7 +81,7 @@ def model(tmp_path):
     def write(plugin, r=1, wing="networks", harmonics=FOD, fitted=None, settings=None, **card):
         task = Task(CHANNELS, {TARGET: r}, TARGET, 0)
         specification = Specification(wing, plugin, settings or {}, task)
-        card = {"input": {**layout(AFFINE), "denoised": False}} | card
+        card = {"input": layout(AFFINE) | PLAIN} | card
         return write_model(tmp_path / "model", specification, harmonics, fitted, **card)
 
     return write
@@ -179,7 +180,7 @@ def test_identity_gives_the_signal_of_the_scan_again(command, scan, model, divid
     write_image(scan["mask"], read_mask(scan["mask"])[0], affine)
     tables = scan["bval"], scan["bvec"]
     write_gradients(*tables, bvals, directions, affine, convention)
-    like = {**layout(affine), "denoised": False}
+    like = layout(affine) | PLAIN
     folder = model("identity", harmonics={**SIGNAL, "normalise_by_b0": divided}, input=like)
     options = scan | {"model": folder, "convention": convention}
     assert command("harmonize", options) == (0, "")
@@ -216,7 +217,7 @@ def test_a_scan_is_denoised_if_those_were_from_which_the_model_learned(command, 
     denoised = scan["dwi"].with_name("denoised.nii.gz")
     options = {"dwi": scan["dwi"], "bval": scan["bval"], "output": denoised}
     assert command("denoise", options) == (0, "")
-    folder = model("espcn", input={**layout(AFFINE), "denoised": True})
+    folder = model("espcn", input=layout(AFFINE) | PLAIN | {"denoised": True})
     assert command("harmonize", scan | {"model": folder}) == (0, "")
     assert "Denoise by Marchenko-Pastur PCA" in command.said
     image, _ = written(scan, "model-csd_param-fod_desc-newst_dwimap")
@@ -260,7 +261,7 @@ def other_size(scan):
 
 
 def mirrored(scan):
-    change_card(scan, input={**layout(np.diag([2.4, 2.4, 2.4, 1.0])), "denoised": False})
+    change_card(scan, input=layout(np.diag([2.4, 2.4, 2.4, 1.0])) | PLAIN)
 
 
 def other_shell(scan):
@@ -372,6 +373,15 @@ def test_what_does_not_fit_is_refused_in_one_line(command, scan, model, spoil, n
     assert named in error
     assert finding in error
     assert sorted(scan["out"].parent.rglob("*")) == before
+
+
+def test_a_model_of_scans_without_noise_is_refused(command, scan, model):
+    folder = model("identity")
+    card = read_json(folder / "card.json")
+    write_json(folder / "card.json", card | {"input": card["input"] | {"noise_free": True}})
+    status, error = command("harmonize", scan | {"model": folder})
+    assert (status, len(error.splitlines())) == (1, 1)
+    assert "reads scans without noise, which only a phantom has; take another" in error
 
 
 def test_a_link_to_an_empty_folder_takes_the_result(command, scan, model, tmp_path):

@@ -22,6 +22,8 @@ chosen = []
 torch.cuda.set_device = chosen.append
 for _ in range(2):  # asked twice, it keeps what it has
     assert devices.choose_device(1) == "cuda"
+assert torch.are_deterministic_algorithms_enabled()
+assert not torch.backends.cudnn.allow_tf32 and not torch.backends.cuda.matmul.allow_tf32
 print("has", *{visible[i] for i in chosen}, flush=True)
 sys.stdin.read()
 """

@@ -1,4 +1,4 @@
-"""The lattice: every voxel counts once, and patches give the same as whole volumes."""
+"""The lattice: every voxel counts once, and a network without padding sees no patches."""
 
 import numpy as np
 import pytest

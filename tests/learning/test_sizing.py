@@ -73,6 +73,19 @@ def test_what_is_frozen_costs_its_forward_pass_alone():
     assert costs[1] < 0.6 * costs[0]
 
 
+def test_losses_that_go_back_apart_cost_a_pass_each():
+    """Where the outputs share all but their heads, each head learns by its own loss alone."""
+    free = training({"steps": 1, "learning_rate": 1e-3})
+    network = HardSharing(Task(6, SCALES, None, 0))
+    together, apart = (
+        training_multiply_adds(network, {**free, "weighting": name}, 11)
+        for name in ("sum", "upgrad")
+    )
+    # Back to the weights of both convolutions, and to what lies between them.
+    trunk = 2 * (9**3 * 6 * 27 * 50 + 2 * 9**3 * 50 * 100)
+    assert apart - together == trunk
+
+
 def test_counting_changes_neither_the_network_nor_the_random_numbers():
     network = msp()
     before, state = copy.deepcopy(network.state_dict()), torch.get_rng_state()
@@ -105,5 +118,7 @@ def test_a_training_of_another_length_can_stop_as_early():
     assert longer["validate_every"] == short["validate_every"]
     assert lengthened(short, 0.5)["validate_every"] < short["validate_every"]
     assert short["phases"][0]["steps"] == 10
+    late = training({"steps": 10, "learning_rate": 1e-3, "warm_up": 9})
+    assert lengthened(late, 0.4)["phases"][0] == {"steps": 4, "learning_rate": 1e-3, "warm_up": 3}
     with pytest.raises(InputError, match="computes less than the components of this one"):
         lengthened(short, -1)

@@ -168,6 +168,23 @@ def test_shnet_sees_one_voxel_alone():
     assert moved.sum() == moved[6:8, 6:8, 6:8].sum() == 8
 
 
+@pytest.mark.parametrize("kind", [CrossStitch, Nddr])
+def test_one_network_alone_keeps_its_features(kind):
+    single = {"single-a": Espcn(task("a", 1, 4))}
+    network = kind(Task(4, {"a": 1}, None, 0), copy.deepcopy(single), own=0.9)
+    network.initialise_from(single)
+    x = torch.randn(2, 4, 11, 11, 11)
+    torch.testing.assert_close(network.predict(x, "a"), single["single-a"](x)["a"])
+
+
+@pytest.mark.parametrize("kind", [CrossStitch, Nddr])
+def test_blocks_that_halve_their_channels_are_mixed_too(kind):
+    singles = {n: Diqt(task(n, 1, 4), blocks=1).eval() for n in ("a", "b")}
+    network = kind(ALL, copy.deepcopy(singles), own=1.0).eval()
+    x = torch.randn(2, 4, 11, 11, 11)
+    torch.testing.assert_close(network.predict(x, "b"), singles["b"](x)["b"])
+
+
 def test_cross_stitch_and_nddr_start_with_the_same_mixture():
     """By hand: nine tenths of one's own features, and a twentieth of each of the others'."""
     singles = single_networks()
@@ -241,6 +258,20 @@ MISFITS = {
     ),
     "ridge_mlp on none": (RidgeMlp, E.task, {}, {"widths": [8]}, "takes one model"),
     "cascade on one of two": (Cascade, ALL, {"e": E}, MSP, "takes one model for each target"),
+    "cross-stitch on two widths": (
+        CrossStitch,
+        ALL,
+        {"e": E, "f": Espcn(task("b", 1, 4), width=8)},
+        {"own": 1.0},
+        "takes networks of one architecture and width",
+    ),
+    "nddr on two architectures": (
+        Nddr,
+        ALL,
+        {"e": E, "f": Diqt(task("b", 1, 4), blocks=1)},
+        {"own": 1.0},
+        "takes networks of one architecture and width",
+    ),
     "cross-stitch on two of one": (CrossStitch, ALL, {"e": E, "f": E}, {"own": 1.0}, "for each"),
     "nddr on ridge": (Nddr, Task(4, {"a": 1}, None, 0), {"r": RIDGE}, {"own": 1.0}, "features"),
     "diqt on ridge": (Diqt, E.task, {"r": RIDGE}, {"blocks": 1}, "takes one model, an espcn"),

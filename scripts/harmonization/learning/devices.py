@@ -16,22 +16,27 @@ def choose_device(gpus: int) -> str:
 
     A job on the CPU uses one thread: its sums do not depend on what else runs, and parallel jobs
     use the machine better than threads do. A job on a GPU has it for itself (see `lease`), and
-    algorithms whose results vary from run to run are refused.
+    computes as `make_reproducible` says.
     """
     torch.set_num_threads(1)
     if not gpus or not torch.cuda.is_available():
         return "cpu"
-    make_deterministic()
+    make_reproducible()
     seen = range(torch.cuda.device_count())
     names = [str(torch.cuda.get_device_properties(number).uuid) for number in seen]
     torch.cuda.set_device(lease(names))
     return "cuda"
 
 
-def make_deterministic() -> None:
-    """Let this process compute the same bytes each time on a GPU, or refuse to."""
+def make_reproducible() -> None:
+    """Let this process compute the same bytes each time on a GPU, or refuse to.
+
+    What is called float32 is float32: by default, convolutions would round to TF32 on the GPUs that
+    have it.
+    """
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # makes cuBLAS deterministic
     torch.use_deterministic_algorithms(True)
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
 
 
 def lease(names: list[str], folder: Path | None = None, wait: float = 1.0) -> int:

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from harmonization.files import blamed_on, sha256
+from harmonization.files import InputError, blamed_on, sha256
 from harmonization.learning.checkpoints import Checkpoints
 from harmonization.learning.devices import choose_precision
 from harmonization.learning.manifest import Fold
@@ -19,6 +19,7 @@ from harmonization.learning.models import (
     Specification,
     build,
     load_model,
+    name_of,
     versions,
 )
 from harmonization.learning.network import Task
@@ -105,15 +106,23 @@ def fit_model(
         {name: card.specification for name, (_, card) in components.items()},
     )
     how = {key: settings[key] for key in ("training", "solve")}
-    before = sum(card.multiply_adds for _, card in candidates)
+    before: dict[str, int] = {}  # two components may inherit from the same training
+    for _, card in candidates:
+        before |= card.trainings
     with blamed_on(f"method {wanted.method}"):
         equals = [Card.read(folder) for folder in wanted.matches]
         specification, how["training"] = matched(
-            specification, how["training"], settings, equals, before, fold
+            specification, how["training"], settings, equals, sum(before.values()), fold
         )
         torch.manual_seed(wanted.random_seed)
         model = build(specification, device)
         model.initialise_from({name: fitted for name, (fitted, _) in components.items()})
+        unfitted = model.count_parameters() - sum(m.count_parameters() for m, _ in kept)
+        if unfitted and settings["wing"] == "networks" and how == {"training": None, "solve": None}:
+            raise InputError(
+                f"network: nothing fits the {unfitted:,} parameters of {settings['plugin']}; give "
+                "training"
+            )
     if checkpoints:
         checkpoints.definition |= {
             "specification": dataclasses.asdict(specification),
@@ -130,6 +139,7 @@ def fit_model(
             *wanted.template, subjects=fold.subjects("train") + fold.subjects("validation")
         )
     outcome = model.fit(fold, FitSettings(**how, **given))
+    own = model.count_multiply_adds(how["training"], fold.lattice.window)
     card = Card(
         method=wanted.method,
         target=wanted.target,
@@ -139,11 +149,14 @@ def fit_model(
         settings=how,
         parameters=model.count_parameters(),
         path_parameters=model.count_path_parameters(),
-        multiply_adds=before * model.inherits
-        + model.count_multiply_adds(how["training"], fold.lattice.window),
+        trainings=(before if model.inherits else {})
+        | {name_of(wanted.method, wanted.target, wanted.seed): own},
         outcome=outcome.card,
         source=fold.source,
-        input=fold.input,
+        # The manifest of a method that is not fitted is that of the run's scans, whatever it reads.
+        input=fold.input
+        | {"denoised": fold.input["denoised"] or settings["reads"] == "denoised"}
+        | {"noise_free": settings["reads"] == "truth"},
         lattice=dataclasses.asdict(fold.lattice),
         spherical_harmonics=fold.spherical_harmonics,
         normalisation=normalisation(fold, model),

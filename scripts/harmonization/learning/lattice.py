@@ -1,8 +1,9 @@
 """The lattice of patches: one rule for training, scoring and prediction.
 
 Cores of ``core``^3 source voxels tile an image without overlap. A network sees a core with a
-border of two voxels, which its two unpadded 3^3 convolutions consume. So every voxel is predicted
-once, and prediction by patch equals prediction of the whole volume.
+border of two voxels, which two unpadded 3^3 convolutions consume. So every voxel is predicted once,
+and prediction by patch equals prediction of the whole volume. Networks that also pad, such as DIQT,
+take zeros for what lies beyond a patch, in training and prediction alike.
 """
 
 from dataclasses import dataclass

@@ -81,16 +81,16 @@ class Card:
         Number of fitted values.
     path_parameters : int
         Those on the path to the prediction, summed over the targets.
-    multiply_adds : int
-        Multiplications with an addition in the training, and in those of all components from
-        which it inherits.
+    trainings : dict of str to int
+        Multiplications with an addition in its own training, and in each training that it inherits
+        from, by the names of their models.
     outcome : dict
         What the fit reports: the error on validation, the chosen penalty, ...
     source : str
         Platform of the input.
     input : dict
         What a scan must be like: ``voxel_size`` (mm) and ``axes`` as in `grids.layout`, and whether
-        it is ``denoised``.
+        it is ``denoised``, or even ``noise_free``, as only a phantom's is.
     lattice : dict
         Lattice of the patches.
     spherical_harmonics : dict
@@ -111,7 +111,7 @@ class Card:
     settings: dict[str, Any]
     parameters: int
     path_parameters: int
-    multiply_adds: int
+    trainings: dict[str, int]
     outcome: dict[str, Any]
     source: str
     input: dict[str, Any]
@@ -124,7 +124,12 @@ class Card:
     @property
     def name(self) -> str:
         """Name of the model among the components of another."""
-        return f"{self.method}-{self.target}-{self.seed}"
+        return name_of(self.method, self.target, self.seed)
+
+    @property
+    def multiply_adds(self) -> int:
+        """Multiplications with an addition in all of its trainings."""
+        return sum(self.trainings.values())
 
     @classmethod
     def read(cls, folder: Path) -> Self:
@@ -144,6 +149,11 @@ class Card:
             raise InputError(
                 f"{path}: is no card of this version ({error}); fit this model again"
             ) from None
+
+
+def name_of(method: str, target: str, seed: int) -> str:
+    """Name of a model among those of its fold."""
+    return f"{method}-{target}-{seed}"
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from harmonization.files import InputError
 from harmonization.learning.network import Network
 from harmonization.learning.training import freeze
+from harmonization.learning.weighting import WEIGHTINGS, Losses
 
 TOLERANCE = 0.02  # largest difference between numbers of parameters that count as equal
 LARGEST = 1 << 14
@@ -54,16 +55,21 @@ def training_multiply_adds(network: Network, training: dict[str, Any], window: i
         Of convolutions and matrix products; validations are not counted.
     """
     network = copy.deepcopy(network)
-    device = next(network.parameters()).device
+    apart = WEIGHTINGS[training.get("weighting", "sum")].apart
     total = 0
     with torch.random.fork_rng():  # dropout draws
         for phase in training["phases"]:
             freeze(network, phase.get("frozen", []))
-            x = torch.zeros(1, network.task.channels, window, window, window, device=device)
+            parameters = [p for p in network.parameters() if p.requires_grad]
+            edges = (window,) * 3
+            x = torch.zeros(1, network.task.channels, *edges, device=parameters[0].device)
             with FlopCounterMode(display=False) as counter:
                 predictions, auxiliary = network.training_outputs(x)
-                outputs = [*predictions.values(), *(prediction for _, prediction, _ in auxiliary)]
-                sum(output.sum() for output in outputs).backward()
+                errors = {target: output.sum() for target, output in predictions.items()}
+                losses = Losses(errors, [(name, output.sum()) for name, output, _ in auxiliary])
+                for loss in losses.by_platform().values() if apart else [losses.total()]:
+                    if loss.requires_grad:
+                        torch.autograd.grad(loss, parameters, retain_graph=apart, allow_unused=True)
             total += counter.get_total_flops() // 2 * training["batch_size"] * phase["steps"]
     return total
 
@@ -114,6 +120,9 @@ def lengthened(training: dict[str, Any], factor: float) -> dict[str, Any]:
         {key: round(v * factor) if key in ("steps", "warm_up") else v for key, v in phase.items()}
         for phase in training["phases"]
     ]
+    for phase in phases:  # rounded apart, they may meet
+        if "warm_up" in phase:
+            phase["warm_up"] = min(phase["warm_up"], max(phase["steps"] - 1, 0))
     if factor <= 0 or any(phase["steps"] < 1 for phase in phases):
         raise InputError(
             "matches: the other method computes less than the components of this one alone; match "

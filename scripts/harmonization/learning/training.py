@@ -392,7 +392,7 @@ def freeze(network: nn.Module, frozen: list[str]) -> None:
     Raises
     ------
     InputError
-        If it has no such part.
+        If it has no such part, or nothing else that could learn.
     """
     network.train()
     network.requires_grad_(True)
@@ -404,6 +404,11 @@ def freeze(network: nn.Module, frozen: list[str]) -> None:
                 f"are {', '.join(parts)}"
             )
         network.get_submodule(name).eval().requires_grad_(False)
+    if not any(parameter.requires_grad for parameter in network.parameters()):
+        raise InputError(
+            f"training.phases: nothing of {type(network).__name__} is left to train"
+            + (f" with {', '.join(frozen)} frozen" if frozen else "; leave out training")
+        )
 
 
 def batches(number: int, size: int, seed: int) -> Iterator[Tensor]:

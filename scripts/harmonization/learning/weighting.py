@@ -56,6 +56,8 @@ class Weighting(ABC):
         Device of the losses.
     """
 
+    apart = False  # True if each platform's loss goes back through the network on its own
+
     def __init__(self, platforms: Sequence[str], device: torch.device) -> None:
         self.platforms, self.device = list(platforms), device
 
@@ -134,6 +136,8 @@ class Upgrad(Weighting):
     gradients that agree are summed as they are. Only gradients of parameters that several losses
     share can conflict; a parameter of one loss alone follows that loss.
     """
+
+    apart = True
 
     def __init__(self, platforms: Sequence[str], device: torch.device) -> None:
         super().__init__(platforms, device)

@@ -1,5 +1,7 @@
 """Multi-task network of single-task networks that exchange features: cross-stitch."""
 
+import copy
+
 import torch
 from torch import Tensor, nn
 
@@ -14,6 +16,8 @@ from harmonization.learning.network import (
     of_each_target,
 )
 from harmonization.settings import Share
+
+EDGES = (5, 5, 5)  # of a patch that every stage takes
 
 
 class CrossStitch(Network):
@@ -37,8 +41,13 @@ class CrossStitch(Network):
             raise InputError("builds_on: takes networks with features, such as espcn")
         self.networks = nn.ModuleDict(networks)
         self.stages = {target: stages(n) for target, n in networks.items()}
-        first = next(iter(self.stages.values()))
-        self.mixing = nn.ModuleList(self.mixer(channels_of(stage), own) for stage in first)
+        channels = [channels_of(found, task.channels) for found in self.stages.values()]
+        if any(other != channels[0] for other in channels):
+            raise InputError(
+                "builds_on: takes networks of one architecture and width, whose features are mixed "
+                f"stage by stage; these have {' and '.join(map(str, channels))} features"
+            )
+        self.mixing = nn.ModuleList(self.mixer(number, own) for number in channels[0])
 
     def mixer(self, channels: int, own: float) -> nn.Module:
         """What mixes the features (n, `channels`, x, y, z) of all networks after a stage."""
@@ -76,9 +85,13 @@ class ChannelMixer(nn.Module):
 
 
 def start_of_mixing(networks: int, own: float) -> Tensor:
-    """Weights (`networks`, `networks`) of the features of one network in those of another."""
-    others = (1 - own) / max(networks - 1, 1)
-    return torch.full((networks, networks), others).fill_diagonal_(own)
+    """Weights (`networks`, `networks`) of the features of one network in those of another.
+
+    Without others, a network keeps its features as they are.
+    """
+    if networks == 1:
+        return torch.ones(1, 1)
+    return torch.full((networks, networks), (1 - own) / (networks - 1)).fill_diagonal_(own)
 
 
 def stages(network: SingleTask) -> list[nn.Sequential]:
@@ -91,6 +104,12 @@ def stages(network: SingleTask) -> list[nn.Sequential]:
     return [nn.Sequential(*group) for group in groups if group]
 
 
-def channels_of(stage: nn.Sequential) -> int:
-    """Number of channels after a stage."""
-    return [m for m in stage.modules() if isinstance(m, nn.Conv3d)][-1].out_channels
+@torch.no_grad()
+def channels_of(found: list[nn.Sequential], channels: int) -> list[int]:
+    """Number of channels after each stage, of which the first takes `channels`."""
+    numbers = []
+    for stage in copy.deepcopy(found):  # it is run, and nothing in it may change
+        x = torch.zeros(1, channels, *EDGES)
+        channels = stage.eval()(x).shape[1]
+        numbers.append(channels)
+    return numbers

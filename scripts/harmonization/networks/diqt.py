@@ -44,7 +44,7 @@ class Diqt(SingleTask):
     """Deeper IQT, ESPCN-RN-N: N reversible blocks before each convolution (Blumberg 2018).
 
     Our choice: the blocks start as the identity, and the convolutions may start from a trained
-    ESPCN; training then starts at ESPCN's error.
+    ESPCN; training then starts at ESPCN's error. The blocks are padded with zeros.
 
     Parameters
     ----------
@@ -66,6 +66,8 @@ class Diqt(SingleTask):
         linear_path: bool = False,
     ) -> None:
         super().__init__(task, components, linear_path=linear_path)
+        if width < 2:
+            raise InputError("width: reversible blocks halve the channels; give at least 2")
         self.feature_channels = width
         half = max(width // 2, 2)
 
