@@ -218,6 +218,18 @@ def test_a_training_is_lengthened_to_the_computation_of_another(fit):
     assert wanted > components > 0
 
 
+def test_components_that_two_models_share_are_matched_once(fit):
+    components = [fit("espcn", "espcn", target=t, training=TRAINING) for t in SCALES]
+    shared = {"components": components, "settings": MSP, "training": TRAINING}
+    msps = [fit("msp", "multi_stage", target=t, **shared) for t in SCALES]
+    of_all = {"target": "all", "matches": msps, "by": "steps", "training": TRAINING}
+    found = Card.read(fit("long", "hard_sharing", **of_all))
+    wanted = {name: n for folder in msps for name, n in Card.read(folder).trainings.items()}
+    assert len(wanted) == 4
+    steps = found.settings["training"]["phases"][0]["steps"]
+    assert found.multiply_adds == pytest.approx(sum(wanted.values()), rel=0.5 / steps)
+
+
 def test_what_starts_at_random_has_the_computation_of_the_components_to_spend(fit):
     components = [fit("espcn", "espcn", target=t, training=TRAINING) for t in SCALES]
     shared = {"components": components, "training": TRAINING}

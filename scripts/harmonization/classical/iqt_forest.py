@@ -9,7 +9,7 @@ from scipy.ndimage import uniform_filter
 
 from harmonization.files import InputError
 from harmonization.images.coefficients import Statistics, denormalise, mean_by_order, normalise
-from harmonization.images.grids import channels_to_parts, parts_to_channels, split_mask
+from harmonization.images.grids import channels_to_parts, parts_to_channels
 from harmonization.learning.images import ImageModel
 from harmonization.learning.manifest import Fold
 from harmonization.learning.models import FitSettings, Model, Outcome
@@ -387,10 +387,7 @@ def read_voxels(fold: Fold, target: str, r: int) -> Voxels:
     images, chosen, outputs = [], [], []
     for subject in fold.subjects("train"):
         inside = parts_to_channels(fold.mask(subject, target)[..., None] > 0, r).all(axis=-1)
-        counted = np.zeros(fold.lattice.shape(inside.shape), dtype=bool)
-        counted[tuple(fold.patches(subject).T)] = True
-        x, y, z = inside.shape
-        inside &= split_mask(counted, fold.lattice.core)[:x, :y, :z]
+        inside &= fold.lattice.voxels(fold.patches(subject), inside.shape)
         measured = normalise(fold.image(subject, target), fold.normalisation[target])
         images.append(fold.image(subject, fold.source))
         chosen.append(inside)

@@ -106,9 +106,7 @@ def fit_model(
         {name: card.specification for name, (_, card) in components.items()},
     )
     how = {key: settings[key] for key in ("training", "solve")}
-    before: dict[str, int] = {}  # two components may inherit from the same training
-    for _, card in candidates:
-        before |= card.trainings
+    before = trainings_of([card for _, card in candidates])
     with blamed_on(f"method {wanted.method}"):
         equals = [Card.read(folder) for folder in wanted.matches]
         specification, how["training"] = matched(
@@ -179,6 +177,14 @@ def chosen(candidates: list[Fitted], alternatives: list[list[str]], fold: Fold) 
     return list(kept.values())
 
 
+def trainings_of(cards: list[Card]) -> dict[str, int]:
+    """Computation of all trainings of some models, of those that several inherit from once."""
+    found: dict[str, int] = {}
+    for card in cards:
+        found |= card.trainings
+    return found
+
+
 def matched(
     specification: Specification,
     training: dict[str, Any] | None,
@@ -206,7 +212,7 @@ def matched(
         return specification, training
     if by == "steps":
         model = build(specification)
-        wanted = sum(card.multiply_adds for card in cards) - before * model.inherits
+        wanted = sum(trainings_of(cards).values()) - before * model.inherits
         own = model.count_multiply_adds(training, fold.lattice.window)
         return specification, lengthened(training, wanted / own)
 

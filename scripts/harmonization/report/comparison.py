@@ -188,6 +188,8 @@ def interval(values: np.ndarray) -> tuple[float, float]:
 def exact_p(values: np.ndarray) -> float:
     """Two-sided p of a Wilcoxon test of pairs, from all changes of signs, so ties do no harm.
 
+    Of more than 16 subjects there are too many changes, and as many as 16 have are drawn.
+
     Parameters
     ----------
     values : ndarray, shape (n,)
