@@ -33,7 +33,7 @@ from harmonization.images.nifti import read_image
 from harmonization.images.scan import coefficients_on_grid, crop_to_brain
 from harmonization.learning.images import interpolate
 from harmonization.learning.models import CARD, WEIGHTS, Card, Model, load_model
-from harmonization.plan.scans import FoundScan
+from harmonization.plan.scans import FoundScan, optional_companions
 
 OTHER_MODEL = "this takes a model that was fitted to such scans"
 
@@ -45,7 +45,10 @@ def main() -> None:
     for name in ("dwi", "bval", "bvec", "mask"):
         parser.add_argument(f"--{name}", type=Path, required=True, help="of the scan")
     parser.add_argument(
-        "--convention", choices=CONVENTIONS, default="fsl", help="of the bvec table"
+        "--convention",
+        choices=CONVENTIONS,
+        default="fsl",
+        help="of the bvec table, unless a table in world axes (.b) beside the scan tells it",
     )
     parser.add_argument("--out", type=Path, required=True, help="folder that is written")
     args = parser.parse_args()
@@ -58,7 +61,8 @@ def main() -> None:
 def harmonize(args: argparse.Namespace, folder: Path) -> None:
     """Harmonise the scan, and write the result to a folder."""
     model, card = read_model(args.model, args.target)
-    scan = FoundScan(*(str(path) for path in (args.dwi, args.bval, args.bvec, args.mask)))
+    files = (str(path) for path in (args.dwi, args.bval, args.bvec, args.mask))
+    scan = FoundScan(*files, b_table=optional_companions(args.dwi).get("b_table"))
     tell(f"Check {args.dwi.name}")
     valid = checked(scan, args.convention, card)
     dwi, affine = read_image(args.dwi)
@@ -105,7 +109,7 @@ def harmonize(args: argparse.Namespace, folder: Path) -> None:
         bvals = np.append(0.0, np.full(shell.sum(), harmonized.settings["shell"], dtype=float))
         directions = np.concatenate([np.zeros((1, 3)), valid.directions[shell]])
         series = harmonized.series(mean_b0, directions[1:])
-        write_series(stem, series, bvals, directions, harmonized, args.convention)
+        write_series(stem, series, bvals, directions, harmonized, valid.convention)
 
 
 def read_model(folder: Path, target: str) -> tuple[Model, Card]:

@@ -36,7 +36,7 @@ def main() -> None:
         read_times(path, volumes) for path in (args.from_echo_times, args.from_repetition_times)
     )
     timing = np.stack([echo_times, repetition_times], axis=1)
-    weighted = bvals > B0_THRESHOLD
+    weighted = bvals >= B0_THRESHOLD
     kinds = np.unique(timing[weighted], axis=0)
     if len(kinds) != 1:
         raise InputError(

@@ -1,6 +1,7 @@
 """Write a new baseline with rules of its own: a copy of the example `gain`, to be changed."""
 
 import argparse
+import json
 import re
 import shutil
 from pathlib import Path
@@ -21,7 +22,8 @@ def main() -> None:
     shutil.copytree(ROOT / "workflow/baselines" / EXAMPLE, folder)
     description = folder / DESCRIPTION
     label = args.name.replace("_", " ").capitalize()
-    text = re.sub("^label: .*$", f"label: {label}", description.read_text(), flags=re.MULTILINE)
+    line = f"label: {json.dumps(label)}"  # in quotes, for YAML reads On, Yes and Null otherwise
+    text = re.sub("^label: .*$", line, description.read_text(), flags=re.MULTILINE)
     description.write_text(text)
     print(
         f"Wrote {folder.relative_to(ROOT)}. Change its {DESCRIPTION}, Snakefile and scripts, and "

@@ -202,6 +202,21 @@ def test_what_is_predicted_of_another_shell_has_its_b_value(command, scan, model
     assert said["Model"]["Parameters"]["shell"] == 3000
 
 
+def test_a_table_in_world_axes_beside_the_scan_tells_the_convention(command, scan, model):
+    """As QSIPrep writes it; what is predicted is written as the scan's table was."""
+    folder = model("identity", harmonics=SIGNAL)
+    _, affine = read_image(scan["dwi"])
+    bvals, directions = read_gradients(scan["bval"], scan["bvec"], affine)
+    write_gradients(scan["bval"], scan["bvec"], bvals, directions, affine, "image")
+    table = np.column_stack([directions, bvals])
+    np.savetxt(scan["dwi"].with_name(f"{NAME}_desc-preproc_dwi.b"), table)
+    assert command("harmonize", scan | {"model": folder}) == (0, "")
+    stem = scan["out"] / f"sub-01/ses-ge/dwi/{NAME}_desc-newst_dwi"
+    _, found = read_gradients(f"{stem}.bval", f"{stem}.bvec", affine, "image")
+    weighted = np.abs(directions).sum(axis=1) > 0
+    np.testing.assert_allclose(found[1:], directions[weighted], atol=1e-4)
+
+
 def test_a_negative_prediction_is_no_negative_magnitude(command, scan, model):
     units = {"mean": [-9.0] * CHANNELS, "std": [1.0] * CHANNELS}
     given = {"mean": [0.0] * CHANNELS, "std": [1.0] * CHANNELS}

@@ -138,6 +138,11 @@ def test_a_volume_that_fits_nowhere_is_named(truth, monkeypatch):
 # --- Lower resolution
 
 
+def test_a_slice_alone_cannot_be_cropped():
+    with pytest.raises(InputError, match=r"crop: 2 leaves none of \(4, 4, 1\) voxels"):
+        crop_kspace(np.ones((4, 4, 1, 2)), np.eye(4), 2)
+
+
 @given(
     shape=st.tuples(*[st.integers(4, 9)] * 3),
     waves=st.tuples(*[st.integers(0, 1)] * 3),

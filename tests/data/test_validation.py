@@ -171,6 +171,22 @@ def compressed_text(s):
     s.dwi.write_bytes(gzip.compress(b"this is no image" * 100))
 
 
+@corruption("dwi.nii", "is no NIfTI image (Binary block is wrong size)")
+def a_short_page_of_an_error(s):
+    s.dwi.unlink()
+    s.file(".nii").write_bytes(b"<html>404 Not Found</html>")
+
+
+@corruption("dwi.nii.gz", "is no NIfTI image (Binary block is wrong size)")
+def gzip_of_nothing(s):
+    s.dwi.write_bytes(gzip.compress(b""))
+
+
+@corruption("mask.nii.gz", "has no voxels (0, 8, 6)")
+def a_mask_without_voxels(s):
+    s.change(s.mask, lambda m: m[:0])
+
+
 @corruption("dwi.nii.gz", "is shorter than its header says")
 def header_promises_more(s):
     s.patch_header(s.dwi, 48, struct.pack("<h", 64))
@@ -221,6 +237,30 @@ def two_places(s):
         moved = image.affine.copy()
         moved[0, 3] += 5
         image.set_qform(moved, code=1)
+
+    s.change_header(change)
+
+
+@corruption("dwi.nii.gz", "place it differently, and programs disagree")
+def forms_turned_by_two_degrees(s):
+    def change(image):
+        turned = image.affine.copy()
+        angle = np.deg2rad(2.5)
+        turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+        turned[:2, :3] = turn @ turned[:2, :3]
+        image.set_sform(image.affine, code=1)
+        image.set_qform(turned, code=1)
+
+    s.change_header(change)
+
+
+@corruption("dwi.nii.gz", "its affine shears")
+def sheared_axes(s):
+    def change(image):
+        sheared = image.affine.copy()
+        sheared[0, 2] += 0.5
+        image.set_sform(sheared, code=1)
+        image.set_qform(sheared, code=0)
 
     s.change_header(change)
 
@@ -317,6 +357,11 @@ def a_negative_bval(s):
 @corruption("dwi.bval", "its largest b-value is 1.2; give them in s/mm2")
 def bvals_in_other_units(s):
     s.bval.write_text(s.bval.read_text().replace("1200", "1.2"))
+
+
+@corruption("dwi.bval", "its largest b-value is 0; give them in s/mm2")
+def nothing_but_zeros_as_bvals(s):
+    s.bval.write_text(s.bval.read_text().replace("1200", "0"))
 
 
 @corruption("dwi.bval", "no volume with b below 50; add the b=0 volumes")
@@ -784,6 +829,27 @@ def a_few_negative_values(s):
 
     def change(data):
         data[3, 3, 3, 8] = -1
+        return data
+
+    s.change(s.dwi, change)
+
+
+@oddity
+def a_byte_order_mark(s):
+    for path in (s.bval, s.bvec):
+        path.write_text("\ufeff" + path.read_text(), encoding="utf-8")
+
+
+@oddity
+def a_low_shell_brighter_than_a_late_b0(s):
+    """A scanner that drifts by a few per cent."""
+    values = s.bval.read_text().split()
+    weighted = values.index("1200")
+    values[weighted] = "60"
+    s.bval.write_text(" ".join(values))
+
+    def change(data):
+        data[..., weighted] = 1.01 * data[..., 0]
         return data
 
     s.change(s.dwi, change)

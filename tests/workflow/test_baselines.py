@@ -187,6 +187,12 @@ def test_wrong_settings_are_refused_before_anything_starts(place):
     assert "gain/baseline.yaml: is missing" in refused(place)
 
 
+def test_a_label_that_yaml_reads_as_no_text_is_quoted(clone):
+    subprocess.run([sys.executable, clone / "scripts/new_baseline.py", "on"], check=True)
+    description = yaml.safe_load((clone / "workflow/baselines/on/baseline.yaml").read_text())
+    assert description["label"] == "On"
+
+
 @pytest.mark.parametrize(
     ("name", "reason"),
     [

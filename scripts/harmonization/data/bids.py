@@ -33,7 +33,7 @@ def _read_table(path: str | Path) -> np.ndarray:
     if not Path(path).stat().st_size:
         raise InputError(f"{path}: is empty; copy it again")
     try:
-        return np.loadtxt(path, ndmin=2)
+        return np.loadtxt(path, ndmin=2, encoding="utf-8-sig")
     except UnicodeDecodeError:
         raise InputError(f"{path}: is no text; copy the table again") from None
     except ValueError as error:
@@ -83,7 +83,7 @@ def read_gradients(
             f"{bvec}: holds a table of shape {table.shape} for the {len(bvals)} b-values in "
             f"{Path(bval).name}; give one direction for each volume"
         )
-    weighted = bvals > B0_THRESHOLD
+    weighted = bvals >= B0_THRESHOLD
     if not np.isfinite(directions[weighted]).all():
         raise InputError(f"{bvec}: holds NaN or infinite values; rewrite it")
     length = np.linalg.norm(directions, axis=1)
@@ -142,7 +142,7 @@ def find_convention(
                 f"{b_table}: holds a table of shape {world.shape} for {len(bvals)} b-values; copy "
                 "the table that belongs to the scan"
             )
-        weighted = bvals > B0_THRESHOLD
+        weighted = bvals >= B0_THRESHOLD
         axes = world[weighted, :3]
         axes = axes / np.maximum(np.linalg.norm(axes, axis=1), 1e-9)[:, None]
         if np.abs((axes * directions[weighted]).sum(axis=1)).mean() > AGREEMENT:

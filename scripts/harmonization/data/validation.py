@@ -1,6 +1,7 @@
 """Check a data set; one report lists all problems, each with its file and what to do."""
 
 import gzip
+import itertools
 import json
 import zlib
 from collections.abc import Callable, Iterator
@@ -34,6 +35,8 @@ from harmonization.plan.scans import (
 from harmonization.plan.sources import SOURCES
 
 SMALLEST_VOXEL, LARGEST_VOXEL = 0.3, 6.0  # mm
+LARGEST_SHEAR = 0.01  # cosine of two axes
+DARKER_FROM = 500.0  # s/mm2; from there on, what is weighted is darker than what is not
 LARGEST_CONDITION = 50.0  # of the harmonics at a shell's directions; 2 if evenly spread
 LARGEST_EMPTY_SHARE = 0.05  # of a mask that may lie where the scan has no signal
 NEGATIVE_SHARE = 1e-3  # of a brain's values that spline interpolation may make negative
@@ -184,7 +187,7 @@ def validate_scan(scan: FoundScan, convention: str = "fsl") -> tuple[ValidScan |
     series = attempt(_read, Path(scan.dwi), 4)
     mask = attempt(_read_mask, Path(scan.mask)) if scan.mask else None
     affine = np.eye(4) if series is None else series[1]
-    if scan.b_table:
+    if scan.b_table and series is not None:
         told = attempt(find_convention, scan.bval, scan.bvec, scan.b_table, affine)
         convention = told or convention
     gradients = attempt(read_gradients, scan.bval, scan.bvec, affine, convention)
@@ -193,7 +196,7 @@ def validate_scan(scan: FoundScan, convention: str = "fsl") -> tuple[ValidScan |
     if series is not None and mask is not None:
         problems += _mask_problems(scan, series, mask)
     if problems or series is None or gradients is None:
-        return None, problems
+        return None, list(dict.fromkeys(problems))  # both readers of a table may name its fault
 
     warnings += _without_orientation(scan)
     dwi, (bvals, directions) = series[0], gradients
@@ -268,6 +271,8 @@ def _read(path: Path, dimensions: int) -> tuple[np.ndarray, np.ndarray]:
     kind = header.get_data_dtype()
     if kind.kind not in "iuf":
         raise InputError(f"{path}: its values are {kind}, not real numbers; convert it again")
+    if 0 in shape:
+        raise InputError(f"{path}: has no voxels {shape}; copy or convert it again")
     if len(shape) != dimensions:
         raise InputError(
             f"{path}: has {len(shape)} dimensions {shape}, not {dimensions}; "
@@ -321,6 +326,12 @@ def _check_geometry(path: Path, image: nib.Nifti1Image) -> None:
         raise InputError(
             f"{path}: its voxels are {shown} mm; NIfTI affines are in millimetres: correct it"
         )
+    axes = affine[:3, :3] / sizes
+    if np.abs(axes.T @ axes - np.eye(3)).max() > LARGEST_SHEAR:
+        raise InputError(
+            f"{path}: its affine shears, which gradients along its axes cannot follow; resample it "
+            "to axes at right angles"
+        )
     sform, sform_code = image.get_sform(coded=True)
     try:
         qform, qform_code = image.get_qform(coded=True)
@@ -328,17 +339,24 @@ def _check_geometry(path: Path, image: nib.Nifti1Image) -> None:
         raise InputError(
             f"{path}: the quaternion of its qform is no rotation ({error}); correct it"
         ) from None
-    if sform_code and qform_code and not np.allclose(sform, qform, atol=0.1):
+    if sform_code and qform_code and are_apart(sform, qform, image.shape):
         raise InputError(
             f"{path}: sform and qform place it differently, and programs disagree on which to "
             "trust; make them equal"
         )
 
 
+def are_apart(affine: np.ndarray, other: np.ndarray, shape: tuple[int, ...]) -> bool:
+    """Whether two affines place any voxel of an image more than a tenth of a voxel apart."""
+    corners = np.array(list(itertools.product(*((0, n - 1) for n in shape[:3]))))
+    apart = nib.affines.apply_affine(affine, corners) - nib.affines.apply_affine(other, corners)
+    return bool(np.linalg.norm(apart, axis=1).max() > 0.1 * nib.affines.voxel_sizes(affine).min())
+
+
 def _bval_problems(scan: FoundScan, bvals: np.ndarray) -> Iterator[str]:
     if bvals.min() < 0:
         yield f"{scan.bval}: holds a b-value of {bvals.min():g}; b is never negative: correct it"
-    if 0 < bvals.max() < B0_THRESHOLD:
+    if bvals.max() < B0_THRESHOLD:
         yield f"{scan.bval}: its largest b-value is {bvals.max():g}; give them in s/mm2"
     elif not (bvals < B0_THRESHOLD).any():
         yield f"{scan.bval}: no volume with b below {B0_THRESHOLD:g}; add the b=0 volumes"
@@ -421,7 +439,7 @@ def _mask_problems(
             "resample the mask to the scan"
         )
         return
-    if not np.allclose(mask_affine, affine, atol=0.01):
+    if are_apart(affine, mask_affine, brain.shape):
         yield f"{scan.mask}: its affine differs from the scan's; make them equal"
     if not brain.any():
         yield f"{scan.mask}: the brain mask is empty; make a new one"
@@ -505,11 +523,12 @@ def _signal_problems(
             f"{scan.dwi}: {(inside < 0).mean():.1%} of the brain's values are negative; magnitude "
             "images have none: export them again"
         )
-    weighted = bvals >= B0_THRESHOLD
-    if weighted.any() and not weighted.all():
+    # At less, a drift of the scanner may outweigh what diffusion takes.
+    weighted, unweighted = bvals >= DARKER_FROM, bvals < B0_THRESHOLD
+    if weighted.any() and unweighted.any():
         means = inside.mean(axis=0)
         brightest = means[weighted].max()
-        if brightest >= means[~weighted].min():
+        if brightest >= means[unweighted].min():
             yield (
                 f"{scan.bval}: a volume at b={bvals[weighted][means[weighted].argmax()]:g} is as "
                 "bright as one at b=0; are the volumes in the table's order?"

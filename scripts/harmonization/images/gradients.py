@@ -30,9 +30,9 @@ def volumes_of_shell(
 
     Without any, the error names `path` and ends with the `advice`, by default to change the run's.
     """
-    chosen = (np.abs(bvals - shell) <= SHELL_TOLERANCE) & (bvals > B0_THRESHOLD)
+    chosen = (np.abs(bvals - shell) <= SHELL_TOLERANCE) & (bvals >= B0_THRESHOLD)
     if not chosen.any():
-        found = sorted({round(float(b) / 100) * 100 for b in bvals if b > B0_THRESHOLD})
+        found = sorted({round(float(b) / 100) * 100 for b in bvals if b >= B0_THRESHOLD})
         raise InputError(
             f"{path}: no volume at b={shell:g}; its shells are {found}: "
             f"{advice or 'change spherical_harmonics.shell'}"

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from harmonization.files import InputError
+
 
 def crop_kspace(data: np.ndarray, affine: np.ndarray, factor: int) -> tuple[np.ndarray, np.ndarray]:
     """Keep the centre of k-space, so that voxels become `factor` times as long in each direction.
@@ -18,7 +20,16 @@ def crop_kspace(data: np.ndarray, affine: np.ndarray, factor: int) -> tuple[np.n
     data : ndarray of float32, shape (x // factor, y // factor, z // factor, v)
     affine : ndarray, shape (4, 4)
         Each new voxel covers factor^3 old ones, so that `split_grid` restores the old grid.
+
+    Raises
+    ------
+    InputError
+        If a side is too short for one new voxel.
     """
+    if min(data.shape[:3]) < factor:
+        raise InputError(
+            f"crop: {factor} leaves none of {data.shape[:3]} voxels; give larger scans or crop less"
+        )
     for axis in range(3):
         data = _crop(np.moveaxis(data, axis, 0), factor)
         data = np.moveaxis(data, 0, axis)

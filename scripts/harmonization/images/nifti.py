@@ -45,8 +45,10 @@ def load_image(path: str | Path) -> nib.Nifti1Image:
         except (
             nib.filebasedimages.ImageFileError,
             nib.spatialimages.HeaderDataError,
+            nib.wrapstruct.WrapStructError,
             EOFError,
             OSError,
+            OverflowError,
             ValueError,
         ) as error:
             reasons.append(" ".join(str(error).split()))

@@ -204,13 +204,18 @@ def _wanted(platform: dict[str, Any]) -> dict[str, str]:
 
 
 def _with_companions(scan: Path) -> dict[str, str | None]:
-    optional = {"sidecar": ".json", "b_table": ".b"}
-    beside = {role: scan.with_name(_stem(scan) + end) for role, end in optional.items()}
     return {
         "dwi": str(scan),
         **{kind: _companion(scan, kind) for kind in ("bval", "bvec")},
-        **{role: str(path) for role, path in beside.items() if _present(path)},
+        **optional_companions(scan),
     }
+
+
+def optional_companions(scan: Path) -> dict[str, str]:
+    """Files beside a series that it need not have, by role: its sidecar and its `b_table`."""
+    optional = {"sidecar": ".json", "b_table": ".b"}
+    beside = {role: scan.with_name(_stem(scan) + end) for role, end in optional.items()}
+    return {role: str(path) for role, path in beside.items() if _present(path)}
 
 
 def _present(path: Path) -> bool:
