@@ -11,6 +11,10 @@ from harmonization.report.comparison import compare, errors_of, holm, relative_c
 
 TARGETS = ["prisma_st", "connectom_st", "connectom_sa"]
 DECLARED = ["espcn", "mtl_cascade", "msp_self", "espcn_long", "ridge_mlp"]
+EMBEDDED_RUN = [
+    *("noise", "identity", "denoised", "noise_free", "affine", "ridge", "ridge_mlp", "espcn"),
+    *("mtl_hard", "msp_espcn", "rescan", "truth"),
+]
 CLASSICAL = [
     *("identity", "denoised", "affine", "gain", "moments", "moments_denoised", "linear_rish"),
     *("linear_rish_denoised", "combat", "combat_denoised", "modality_propagation", "ridge"),
@@ -210,6 +214,11 @@ def test_the_table_of_a_longer_second_phase_follows_from_its_scores():
             expected = [errors[metric][target] for metric in ("patch_mse", "excess")]
             assert numbers_in([cell]) == pytest.approx(expected, abs=6e-4)
             assert float(change) == pytest.approx(changes[target], abs=0.006)
+
+
+def test_the_table_of_the_embedded_run_follows_from_its_scores():
+    rows = rows_of_methods("README.md", "## Results of the embedded run", 0, EMBEDDED_RUN)
+    assert_errors([row[1:] for row in rows], scores_of("embedded"), EMBEDDED_RUN)
 
 
 def test_the_tables_of_another_phantom_follow_from_its_scores(scores):
