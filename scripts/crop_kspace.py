@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from harmonization.files import run_command
+from harmonization.files import blamed_on, run_command
 from harmonization.images.kspace import crop_kspace, crop_mask
 from harmonization.images.nifti import read_image, read_mask, write_image
 
@@ -15,7 +15,9 @@ def main() -> None:
         parser.add_argument(f"--cropped-{name}", type=Path, required=True, help="output file")
     parser.add_argument("--factor", type=int, required=True)
     args = parser.parse_args()
-    data, affine = crop_kspace(*read_image(args.dwi), args.factor)
+    image = read_image(args.dwi)
+    with blamed_on(args.dwi):
+        data, affine = crop_kspace(*image, args.factor)
     mask, _ = read_mask(args.mask)
     write_image(args.cropped_dwi, data, affine)
     write_image(args.cropped_mask, crop_mask(mask, args.factor), affine)

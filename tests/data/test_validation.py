@@ -230,39 +230,33 @@ def metres(s):
     write_image(s.dwi, data, affine * [[1e-3], [1e-3], [1e-3], [1]])
 
 
-@corruption("dwi.nii.gz", "sform and qform place it differently")
-def two_places(s):
+def place(s, sform, qform, qform_code=1):
     def change(image):
-        image.set_sform(image.affine, code=1)
-        moved = image.affine.copy()
-        moved[0, 3] += 5
-        image.set_qform(moved, code=1)
+        image.set_sform(sform, code=1)
+        image.set_qform(qform, code=qform_code)
 
     s.change_header(change)
+
+
+@corruption("dwi.nii.gz", "sform and qform place it differently")
+def two_places(s):
+    moved = AFFINE.copy()
+    moved[0, 3] += 5
+    place(s, AFFINE, moved)
 
 
 @corruption("dwi.nii.gz", "place it differently, and programs disagree")
 def forms_turned_by_two_degrees(s):
-    def change(image):
-        turned = image.affine.copy()
-        angle = np.deg2rad(2.5)
-        turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-        turned[:2, :3] = turn @ turned[:2, :3]
-        image.set_sform(image.affine, code=1)
-        image.set_qform(turned, code=1)
-
-    s.change_header(change)
+    turn = np.eye(4)
+    turn[:3, :3] = Rotation.from_euler("z", 2.5, degrees=True).as_matrix()
+    place(s, AFFINE, turn @ AFFINE)
 
 
 @corruption("dwi.nii.gz", "its affine shears")
 def sheared_axes(s):
-    def change(image):
-        sheared = image.affine.copy()
-        sheared[0, 2] += 0.5
-        image.set_sform(sheared, code=1)
-        image.set_qform(sheared, code=0)
-
-    s.change_header(change)
+    sheared = AFFINE.copy()
+    sheared[0, 2] += 0.5
+    place(s, sheared, sheared, qform_code=0)
 
 
 @corruption("dwi.nii.gz", "its scale factor is inf")
