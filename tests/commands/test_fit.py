@@ -314,6 +314,12 @@ def test_a_network_that_learns_nothing_is_refused(fit, settings, refused):
     assert not fit("idle", "espcn", refused=refused, **settings).exists()
 
 
+def test_a_mean_of_networks_needs_no_fit(fit):
+    members = [fit("espcn", "espcn", seed=seed, training=TRAINING) for seed in (0, 1)]
+    folder = fit("mean", "ensemble", components=members)
+    assert load_file(folder / "weights.safetensors")["weights"].tolist() == [0.5, 0.5]
+
+
 def test_a_scan_that_is_denoised_or_without_noise_is_told_by_the_card(fit):
     """Also of a method that is not fitted, whose manifest is that of the run's scans."""
     for reads in ("scan", "denoised", "truth"):

@@ -116,7 +116,7 @@ def fit_model(
         model = build(specification, device)
         model.initialise_from({name: fitted for name, (fitted, _) in components.items()})
         unfitted = model.count_parameters() - sum(m.count_parameters() for m, _ in kept)
-        if unfitted and settings["wing"] == "networks" and how == {"training": None, "solve": None}:
+        if unfitted and model.needs_fit and how == {"training": None, "solve": None}:
             raise InputError(
                 f"network: nothing fits the {unfitted:,} parameters of {settings['plugin']}; give "
                 "training"

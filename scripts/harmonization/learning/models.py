@@ -202,6 +202,7 @@ class Model(ABC):
 
     keeps_units = False  # True if the output is in the units of the source
     inherits = True  # False if it takes nothing but their architecture from its components
+    needs_fit = False  # True if settings that name no fit leave its values random
 
     def __init__(self, task: Task, components: dict[str, "Model"] | None = None) -> None:
         self.task = task
@@ -276,6 +277,10 @@ class NetworkModel(Model):
     @property
     def inherits(self) -> bool:
         return self.network.inherits
+
+    @property
+    def needs_fit(self) -> bool:
+        return self.network.needs_fit
 
     def initialise_from(self, components: dict[str, Model]) -> None:
         self.network.initialise_from({name: model.network for name, model in components.items()})

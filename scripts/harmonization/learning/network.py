@@ -75,6 +75,7 @@ class Network(nn.Module, ABC):
 
     keeps_units = False  # True if the output is in the units of the source
     inherits = True  # False if it takes nothing but their architecture from its components
+    needs_fit = True  # False if its own parameters predict something before any fit
 
     def __init__(self, task: Task, components: dict[str, "Network"] | None = None) -> None:
         super().__init__()

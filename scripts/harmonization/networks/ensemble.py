@@ -16,6 +16,8 @@ class Ensemble(Network):
     The components are models of its own target. Without a fit, all weights are equal.
     """
 
+    needs_fit = False
+
     def __init__(self, task: Task, components: dict[str, Network] | None = None) -> None:
         super().__init__(task, components)
         targets = {network.task.target for network in self.components.values()}
