@@ -35,7 +35,7 @@ ROOT = Path(__file__).parent.parent
 os.environ.setdefault("NUMBA_CACHE_DIR", str(ROOT / ".cache/numba"))
 EMBEDDED = yaml.safe_load((ROOT / "config/config.yaml").read_text())
 # What the command `fit` is told of a method that has nothing special.
-FIT_SETTINGS = {"wing": "networks", "settings": {}, "reads": "scan", "alternatives": []}
+FIT_SETTINGS = {"wing": "networks", "settings": {}, "input": {}, "alternatives": []}
 FIT_SETTINGS |= dict.fromkeys(("training", "solve", "matches", "within"))
 # A run over the tiny run's scans as a data set of one's own.
 OWN = {

@@ -8,5 +8,4 @@ from typing import Annotated
 Count = Annotated[int, {"minimum": 1}]
 Natural = Annotated[int, {"minimum": 0}]
 NonNegative = Annotated[float, {"minimum": 0}]
-Positive = Annotated[float, {"exclusiveMinimum": 0}]
 Share = Annotated[float, {"minimum": 0, "maximum": 1}]

@@ -12,10 +12,12 @@ import numpy as np
 import pytest
 import yaml
 from conftest import ROOT
+from hypothesis import example, given
+from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from harmonization.data.bids import read_gradients, write_dataset_description, write_gradients
-from harmonization.data.validation import validate_dataset
+from harmonization.data.validation import are_apart, validate_dataset
 from harmonization.files import InputError, read_json, write_json
 from harmonization.images.nifti import read_image, write_image
 from harmonization.phantom.acquisition import gradient_scheme
@@ -710,6 +712,24 @@ def test_all_problems_come_in_one_report(study):
 # --- What is odd but valid
 
 ODDITIES = {}
+
+
+@given(
+    st.sampled_from([1.0, -1.0]),
+    st.floats(-30, 30),
+    st.tuples(st.floats(-0.3, 0.3), st.floats(-0.3, 0.3)),
+)
+@example(-1.0, -12.0, (0.04, 0.03))
+def test_the_rounding_of_a_quaternion_moves_no_scan(left, pitch, others):
+    """It does most where nearly nothing but an axis is turned round, as from right to left."""
+    affine, shape = np.eye(4), (140, 140, 90)
+    turn = Rotation.from_euler("xyz", [pitch, *others], degrees=True).as_matrix()
+    affine[:3, :3] = turn @ np.diag([1.5 * left, 1.5, 1.5])
+    header = nib.Nifti1Header()
+    header.set_qform(affine)
+    assert not are_apart(affine, header.get_qform(), shape)
+    affine[0, 3] += 0.2
+    assert are_apart(affine, header.get_qform(), (1, 1, 1))
 
 
 def oddity(function):

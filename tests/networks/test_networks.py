@@ -19,7 +19,7 @@ from harmonization.learning.models import Specification, build
 from harmonization.learning.network import Network, Task
 from harmonization.learning.patches import patch_mse
 from harmonization.networks.cascade import Cascade
-from harmonization.networks.cross_stitch import CrossStitch
+from harmonization.networks.cross_stitch import CrossStitch, channels_of, stages
 from harmonization.networks.diqt import Diqt
 from harmonization.networks.ensemble import Ensemble
 from harmonization.networks.espcn import Espcn
@@ -183,6 +183,15 @@ def test_blocks_that_halve_their_channels_are_mixed_too(kind):
     network = kind(ALL, copy.deepcopy(singles), own=1.0).eval()
     x = torch.randn(2, 4, 11, 11, 11)
     torch.testing.assert_close(network.predict(x, "b"), singles["b"](x)["b"])
+
+
+def test_stages_are_run_where_they_lie():
+    """Hooks stay with a copy; this device holds no values, so every processor has it."""
+    network, seen = Espcn(task(channels=4)).to("meta"), []
+    for layer in network.features:
+        layer.register_forward_pre_hook(lambda _, given: seen.append(given[0].device.type))
+    assert channels_of(stages(network), 4) == [50, 100]
+    assert set(seen) == {"meta"}
 
 
 def test_cross_stitch_and_nddr_start_with_the_same_mixture():

@@ -73,6 +73,23 @@ def test_settings_have_types_and_meanings(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("base", "needed"),
+    [
+        ("TemplateModel", True),
+        ("common_space.TemplateModel", True),
+        ("OfTemplate", True),
+        ("ImageModel", False),
+    ],
+)
+def test_a_class_that_extends_the_template_model_in_any_way_needs_the_template(
+    tmp_path, base, needed
+):
+    plugin(tmp_path, SOURCE)
+    (tmp_path / "networks/of_template.py").write_text("class OfTemplate(TemplateModel): pass")
+    assert plugin(tmp_path, f"class SomeNet({base}): pass").needs_template == needed
+
+
+@pytest.mark.parametrize(
     ("settings", "message"),
     [
         ({"width": 3}, "'rate' is a required property"),

@@ -81,7 +81,11 @@ def test_a_control_may_read_a_variant_of_the_source():
 @pytest.mark.parametrize(("name", "denoised"), [("open_sr", False), ("open", True)])
 def test_a_source_that_is_cropped_was_not_denoised_last(name, denoised):
     """Who applies a model denoises a scan only at the resolution at which the run did."""
-    assert run(name, denoising="none").scans.reads_denoised("denoised") == denoised
+    made = run(name, denoising="none", methods=["denoised", "identity"])
+    told = {method: made.fit_settings(method)["input"] for method in made.methods}
+    assert told["denoised"] == {"denoised": denoised, "noise_free": False}
+    assert told["identity"] == {"denoised": False, "noise_free": False}
+    assert plan().fit_settings("noise_free")["input"]["noise_free"]
 
 
 def test_two_platforms_of_one_scan_are_refused():

@@ -36,6 +36,7 @@ from harmonization.plan.sources import SOURCES
 
 SMALLEST_VOXEL, LARGEST_VOXEL = 0.3, 6.0  # mm
 LARGEST_SHEAR = 0.01  # cosine of two axes
+QUATERNION_ROUNDING = 1.5e-3  # radians; a NIfTI file keeps quaternions in float32
 DARKER_FROM = 500.0  # s/mm2; from there on, what is weighted is darker than what is not
 LARGEST_CONDITION = 50.0  # of the harmonics at a shell's directions; 2 if evenly spread
 LARGEST_EMPTY_SHARE = 0.05  # of a mask that may lie where the scan has no signal
@@ -347,10 +348,15 @@ def _check_geometry(path: Path, image: nib.Nifti1Image) -> None:
 
 
 def are_apart(affine: np.ndarray, other: np.ndarray, shape: tuple[int, ...]) -> bool:
-    """Whether two affines place any voxel of an image more than a tenth of a voxel apart."""
+    """Whether two affines place any voxel of an image more than a tenth of a voxel apart.
+
+    They may differ by what the rounding of a quaternion turns, too.
+    """
     corners = np.array(list(itertools.product(*((0, n - 1) for n in shape[:3]))))
-    apart = nib.affines.apply_affine(affine, corners) - nib.affines.apply_affine(other, corners)
-    return bool(np.linalg.norm(apart, axis=1).max() > 0.1 * nib.affines.voxel_sizes(affine).min())
+    places = nib.affines.apply_affine(affine, corners)
+    apart = np.linalg.norm(places - nib.affines.apply_affine(other, corners), axis=1)
+    turned = QUATERNION_ROUNDING * np.linalg.norm(places - places[0], axis=1)
+    return bool((apart > 0.1 * nib.affines.voxel_sizes(affine).min() + turned).any())
 
 
 def _bval_problems(scan: FoundScan, bvals: np.ndarray) -> Iterator[str]:

@@ -116,10 +116,10 @@ def fit_model(
         model = build(specification, device)
         model.initialise_from({name: fitted for name, (fitted, _) in components.items()})
         unfitted = model.count_parameters() - sum(m.count_parameters() for m, _ in kept)
-        if unfitted and model.needs_fit and how == {"training": None, "solve": None}:
+        if unfitted > 0 and model.needs_fit and how == {"training": None, "solve": None}:
             raise InputError(
                 f"network: nothing fits the {unfitted:,} parameters of {settings['plugin']}; give "
-                "training"
+                "training, or needs_fit = False in its class if its start is what it predicts with"
             )
     if checkpoints:
         checkpoints.definition |= {
@@ -152,9 +152,7 @@ def fit_model(
         outcome=outcome.card,
         source=fold.source,
         # The manifest of a method that is not fitted is that of the run's scans, whatever it reads.
-        input=fold.input
-        | {"denoised": fold.input["denoised"] or settings["reads"] == "denoised"}
-        | {"noise_free": settings["reads"] == "truth"},
+        input=fold.input | settings["input"],
         lattice=dataclasses.asdict(fold.lattice),
         spherical_harmonics=fold.spherical_harmonics,
         normalisation=normalisation(fold, model),

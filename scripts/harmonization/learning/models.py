@@ -126,11 +126,6 @@ class Card:
         """Name of the model among the components of another."""
         return name_of(self.method, self.target, self.seed)
 
-    @property
-    def multiply_adds(self) -> int:
-        """Multiplications with an addition in all of its trainings."""
-        return sum(self.trainings.values())
-
     @classmethod
     def read(cls, folder: Path) -> Self:
         """Read the card of a model.
@@ -163,7 +158,7 @@ class FitSettings:
     Parameters
     ----------
     training, solve : dict or None
-        The method's settings of gradient descent, or of a fit in closed form.
+        A network's settings of gradient descent, or of a fit in closed form.
     precision : {'float32', 'bfloat16'}
         Precision of training.
     report : callable

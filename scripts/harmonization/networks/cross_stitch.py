@@ -108,8 +108,9 @@ def stages(network: SingleTask) -> list[nn.Sequential]:
 def channels_of(found: list[nn.Sequential], channels: int) -> list[int]:
     """Number of channels after each stage, of which the first takes `channels`."""
     numbers = []
+    device = next(nn.ModuleList(found).parameters()).device
     for stage in copy.deepcopy(found):  # it is run, and nothing in it may change
-        x = torch.zeros(1, channels, *EDGES)
+        x = torch.zeros(1, channels, *EDGES, device=device)
         channels = stage.eval()(x).shape[1]
         numbers.append(channels)
     return numbers

@@ -48,7 +48,7 @@ class Limit:
 def read_limits(study: dict[str, Any] | None, train: list[str]) -> list[Limit]:
     """All folds of a study of limited data; none if the run is no such study.
 
-    Of draws that take all patches of the same subjects there is one: they would differ in nothing.
+    Of draws that take all patches of the same subjects there is one, for they are the same data.
 
     Parameters
     ----------

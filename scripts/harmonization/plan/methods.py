@@ -417,7 +417,8 @@ def _method(name: str, family: str, settings: Settings, length: str) -> Method:
     plugin = read_plugin(wing, chosen)
     if wing == "classical" and "training" in settings:
         raise InputError(
-            f"method {name}: training: is for networks, and {chosen} has no steps; remove it"
+            f"method {name}: training: is for networks; give what {chosen} can be told under "
+            "classical"
         )
     solve = settings.get("solve")
     fitted = [key for key in ("training", "solve", "builds_on", "classical") if key in settings]

@@ -360,11 +360,15 @@ class Plan:
         }
 
     def fit_settings(self, method: str) -> Settings:
-        """Settings that determine a method's models, and which scans they read."""
+        """Settings that determine a method's models, and what scans they read."""
         chosen = self.methods[method]
         match = chosen.matches
         within = self.methods[match.within].fit_settings if match and match.within else None
-        return {**chosen.fit_settings, "reads": chosen.reads, "within": within}
+        read = {
+            "denoised": self.scans.reads_denoised(chosen.reads),
+            "noise_free": chosen.reads == "truth",
+        }
+        return {**chosen.fit_settings, "input": read, "within": within}
 
     def matched(self, method: str, target: str, fold: int | str, seed: int | str) -> list[ModelKey]:
         """Models that a model is made equal to: of its target, or of all if it predicts all."""

@@ -98,7 +98,17 @@ def read_plugin(wing: str, name: str, library: Path = LIBRARY) -> Plugin:
         summary=documentation.split("\n")[0],
         settings=_schema(path, methods.get("__init__"), meanings),
         solve=_schema(path, solve, _parameters(ast.get_docstring(solve) or "")) if solve else None,
-        needs_template="TemplateModel" in map(ast.unparse, classes[wanted].bases),
+        needs_template=_extends_template(classes[wanted], path),
+    )
+
+
+def _extends_template(found: ast.ClassDef, path: Path) -> bool:
+    """Whether a class of a plug-in extends `TemplateModel`, or another plug-in that does."""
+    bases = {ast.unparse(base).rpartition(".")[2] for base in found.bases}
+    wing, library = path.parent.name, path.parents[1]
+    others = [p.stem for p in path.parent.glob("*.py") if class_name(p.stem) in bases]
+    return "TemplateModel" in bases or any(
+        read_plugin(wing, other, library).needs_template for other in others
     )
 
 
