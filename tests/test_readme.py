@@ -28,7 +28,7 @@ LONG = [
 COMPARED_LONG = [
     *(("msp_espcn", other) for other in ("espcn", "mtl_cascade", "mtl_hard", "msp_self")),
     *(("msp_espcn", other) for other in ("espcn_long", "ridge_mlp", "ensemble_mean")),
-    ("msp_espcn", "msp_no_auxiliary"),
+    *(("msp_espcn", "ridge"), ("espcn", "ridge"), ("msp_espcn", "msp_no_auxiliary")),
     *(("ridge_cnn", "msp_espcn"), ("msp_ridge_cnn", "ridge_cnn")),
 ]
 CAPACITY = [
@@ -135,18 +135,33 @@ def test_the_table_of_classical_rivals_follows_from_the_scores_of_three_folds(sc
 
 
 def test_the_declared_comparisons_follow_from_the_scores_of_every_subject(scores):
+    """Those of long trainings in the README, of short ones in the page on results."""
+    long, short = declared(scores_of("phantom_small_long"), TARGETS[:2]), declared(scores, TARGETS)
     _, rows = table_of("README.md", "## Eight folds", 1)
-    runs = ((scores, TARGETS), (scores_of("phantom_small_long"), TARGETS[:2]))
-    for run, (of_run, targets) in enumerate(runs):
-        changes = changes_of(of_run, "msp_espcn", DECLARED, targets)
-        found = [compare(of_other.mean(axis=1)) for of_other in changes]
-        adjusted = holm([comparison.p for comparison in found])
-        for row, comparison, p in zip(rows, found, adjusted, strict=True):
-            *cells, shown_p, verdict = row[1 + 4 * run : 5 + 4 * run]
-            assert comparison.n == 8
-            assert_change(cells, comparison)
-            assert float(shown_p) == pytest.approx(p, abs=6e-4)
-            assert verdict == verdict_on(comparison, p)
+    for row, of_long, (change, _, verdict) in zip(rows, long, short, strict=True):
+        assert_declared(*row[1:5], *of_long)
+        said = row[5].partition(": ")
+        assert float(said[0]) == pytest.approx(change.change, abs=0.06)
+        assert said[2] == verdict
+    _, rows = table_of("docs/results.md", "## What eight folds say", 1)
+    with_p = [row for row in rows if re.fullmatch(r"0\.\d+", row[4])]
+    for row, of_short in zip(with_p, short, strict=True):
+        assert_declared(*row[2:5], row[6].removeprefix("not supported: "), *of_short)
+
+
+def declared(scores, targets):
+    """Each declared comparison of a run, its p after Holm's correction and its verdict."""
+    changes = changes_of(scores, "msp_espcn", DECLARED, targets)
+    found = [compare(of_other.mean(axis=1)) for of_other in changes]
+    adjusted = holm([comparison.p for comparison in found])
+    return [(of_one, p, verdict_on(of_one, p)) for of_one, p in zip(found, adjusted, strict=True)]
+
+
+def assert_declared(change, lower, shown_p, shown_verdict, comparison, p, verdict):
+    assert comparison.n == 8
+    assert_change([change, lower], comparison)
+    assert float(shown_p) == pytest.approx(p, abs=6e-4)
+    assert shown_verdict == verdict
 
 
 def verdict_on(comparison, p):
