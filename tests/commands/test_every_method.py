@@ -101,7 +101,13 @@ def shortened(training):
         {**p, "steps": 10, "warm_up": 2, "learning_rate": max(p["learning_rate"], 1e-3)}
         for p in training["phases"]
     ]
-    return {**training, "batch_size": 4, "validate_every": 4, "phases": phases}
+    return {**training, "batch_size": 2, "validate_every": 4, "phases": phases}
+
+
+def smaller(settings):
+    """Settings of a class with fewer and smaller trees, if it grows any."""
+    fewer = {"trees": 2, "voxels": 4000}
+    return settings | {name: n for name, n in fewer.items() if name in settings}
 
 
 @pytest.fixture(scope="module")
@@ -145,7 +151,10 @@ def fit(command, models, template_of, tmp_path_factory):
             for find in (PLAN.components, PLAN.matched)
         )
         method = PLAN.methods[key.method]
-        settings = {**PLAN.fit_settings(key.method), "training": shortened(method.training)}
+        settings = PLAN.fit_settings(key.method) | {
+            "training": shortened(method.training),
+            "settings": smaller(method.settings),
+        }
         folder = tmp_path_factory.mktemp(key.method) / "model"
         options = {
             "method": key.method,

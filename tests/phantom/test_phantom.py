@@ -45,7 +45,7 @@ PARAMETERS = read_parameters(FILE)
 RESPONSE = yaml.safe_load((ROOT / "config/config.yaml").read_text())["spherical_harmonics"][
     "response"
 ]
-SLAB = (20.0, 9.6)
+SLAB = (20.0, 4.8)
 EQUAL = ["ge_st", "prisma_st", "connectom_st"]
 
 
@@ -114,7 +114,7 @@ def test_each_effect_alone_changes_a_scan(scanned_with, effect):
     # Only the sa protocols have their own echo time and parallel imaging, which affects only
     # noise. A few of their thin slices will do.
     if effect in ("echo_time", "acceleration"):
-        platform, slab, others = "connectom_sa", (20.0, 3.6), ("noise",)
+        platform, slab, others = "connectom_sa", (20.0, 2.4), ("noise",)
     with_it, without = (scanned_with((*others, *e), platform, slab) for e in ([effect], []))
     assert not np.allclose(with_it, without, atol=1e-4)
 
@@ -153,16 +153,16 @@ def test_all_checks_of_plausibility_pass(checks):
 @pytest.mark.slow
 def test_a_broken_phantom_fails_its_checks(atlas):
     """No direction, slow CSF, nothing fine, people all alike, scanners with no effect at all."""
-    broken = copy.deepcopy(PARAMETERS)
+    broken, slab = copy.deepcopy(PARAMETERS), (20.0, 9.6)
     broken["tissue"] |= {"dispersion": 70.0, "csf_diffusivity": 1.0e-3}
     broken["detail"] |= {"boundary": 4.0, "tilt": 0.0, "share_rms": 0.0, "intra_rms": 0.0}
     broken["people"]["biology_rms"] = dict.fromkeys(broken["people"]["biology_rms"], 0.0)
     person = Person(atlas, broken, 2019, "01")
-    scans = [examine(person, platform, 1200, SLAB) for platform in ("prisma_st", "connectom_st")]
+    scans = [examine(person, platform, 1200, slab) for platform in ("prisma_st", "connectom_st")]
     ideal = Person(atlas, with_effects(broken, []), 2019, "01")
-    same = [examine(ideal, platform, 1200, SLAB) for platform in ("prisma_st", "connectom_st")]
-    people = [examine(Person(atlas, broken, 2019, n), "ge_st", 1200, SLAB) for n in ("02", "03")]
-    checks = check_person(person, scans, same, people, RESPONSE, SLAB)
+    same = [examine(ideal, platform, 1200, slab) for platform in ("prisma_st", "connectom_st")]
+    people = [examine(Person(atlas, broken, 2019, n), "ge_st", 1200, slab) for n in ("02", "03")]
+    checks = check_person(person, scans, same, people, RESPONSE, slab)
     failed = {check.name for check in checks if not check.passed}
     assert {
         "white matter FA",
@@ -342,9 +342,9 @@ def test_folds_run_inwards_from_the_surface(atlas, person):
 
 def test_finer_points_change_a_scan_little(atlas, monkeypatch):
     person = Person(atlas, with_effects(PARAMETERS, []), 2019, "02")
-    coarse = acquire(person, "prisma_st", "scan", [1200], (20.0, 4.8))
+    coarse = acquire(person, "prisma_st", "scan", [1200], (20.0, 2.4))
     monkeypatch.setattr(acquisition, "LARGEST_SPACING", 0.45)
-    fine = acquire(person, "prisma_st", "scan", [1200], (20.0, 4.8))
+    fine = acquire(person, "prisma_st", "scan", [1200], (20.0, 2.4))
     brain = fine.mask > 0
     change = np.sqrt(np.mean((coarse.signal - fine.signal)[brain] ** 2))
     assert change < 0.03 * np.sqrt(np.mean(fine.signal[brain] ** 2))
