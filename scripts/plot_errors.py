@@ -6,7 +6,7 @@ from pathlib import Path
 from harmonization.files import run_command
 from harmonization.report.errors import draw_errors
 from harmonization.report.slices import read_slices
-from harmonization.report.style import save_figure
+from harmonization.report.style import save_pages
 
 
 def main() -> None:
@@ -18,7 +18,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, nargs="+", required=True)
     args = parser.parse_args()
     slices = read_slices(args.labels, args.slices)
-    save_figure(draw_errors(slices, args.reference, args.title), args.output)
+    save_pages(draw_errors(slices, args.reference, args.title), args.output)
 
 
 if __name__ == "__main__":

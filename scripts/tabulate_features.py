@@ -25,7 +25,7 @@ def main() -> None:
         "mm2/s; rish is relative to the region's mean. With truth: against the noise-free target."
     )
     shown = table.rename(columns=lambda name: name.replace("_", " "))
-    style = plain(shown, caption).format(precision=3, na_rep="")
+    style = plain(shown, caption).format(precision=3, na_rep="", escape="html")
     diffusivities = [name for name in shown.columns if name.endswith("md mae")]
     style = style.format("{:.2e}", subset=diffusivities, na_rep="")
     write_text(args.html, style.to_html(doctype_html=True))

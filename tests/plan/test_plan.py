@@ -224,6 +224,8 @@ def test_two_methods_of_one_label_are_refused():
     overrides = {"ridge": {"label": "Affine"}}
     with pytest.raises(InputError, match="'affine' and 'ridge' are both labelled 'Affine'; give"):
         plan(methods=["affine", "ridge"], overrides=overrides)
+    with pytest.raises(InputError, match="method ridge: label: tables have a column 'n' already"):
+        plan(methods=["affine", "ridge"], overrides={"ridge": {"label": "n"}})
 
 
 @pytest.mark.parametrize(

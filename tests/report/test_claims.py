@@ -71,14 +71,36 @@ def test_a_verdict_follows_from_the_interval(claim, gain, wanted):
 
 
 def test_what_is_declared_must_pass_its_test_after_holm():
-    """Of six subjects, two tests have p = 2 / 2^6 each, which becomes 0.0625."""
+    """One of seven subjects may lose; of two such tests that is one too many."""
     declared = BELOW | {"declared": True}
     alone = judged([declared], 0.05).iloc[0]
     assert (alone["p_holm"], alone["verdict"]) == (2 / 2**6, SUPPORTED)
-    both = judged([declared, declared | {"id": "D"}], 0.05)
-    assert both["p_holm"].tolist() == [2 * 2 / 2**6] * 2
+    reference = np.linspace(1, 2, 7)
+    lost = reference * np.array([0.91, 0.92, 0.93, 0.94, 0.95, 0.96, 1.01])
+    scores = metrics([("msp", "0", "t", lost), ("one", "0", "t", reference)])
+    both = claims_table([declared, declared | {"id": "D"}], scores, pd.DataFrame(), METHODS)
+    assert both["p_holm"].tolist() == [2 * 4 / 2**7] * 2
     assert both["verdict"].tolist() == [NOT_SUPPORTED] * 2
     assert "0.0625" in both["reason"].iloc[0]
+
+
+@pytest.mark.parametrize("subjects", [6, 7, 8])
+def test_tests_that_no_result_could_pass_decide_nothing(subjects):
+    declared = [BELOW | {"declared": True, "id": name} for name in "ABCDE"]
+    row = judged(declared, 0.05, subjects).iloc[0]
+    assert row["p_holm"] == 5 * 2 / 2**subjects
+    assert row["verdict"] == (SUPPORTED if subjects == 8 else UNDECIDABLE)
+    assert subjects == 8 or row["reason"] == f"{subjects} subjects; 5 declared tests need 8."
+    # That the opposite holds is said by the interval.
+    assert "the opposite holds" in judged(declared, -0.05, subjects).iloc[0]["reason"]
+
+
+def test_a_test_is_against_the_threshold_of_its_claim():
+    reference = np.linspace(1, 2, 8)
+    gains = np.array([0.09, 0.091, 0.092, 0.093, 0.094, 0.095, 0.096, 0.03])
+    scores = metrics([("msp", "0", "t", reference * (1 - gains)), ("one", "0", "t", reference)])
+    found = claims_table([BELOW, PLAIN | {"below": -5}], scores, pd.DataFrame(), METHODS)
+    assert found["p"].tolist() == [2 / 2**8, 4 / 2**8]
 
 
 def test_five_subjects_decide_nothing():
@@ -157,7 +179,7 @@ def test_the_command_writes_all_forms(command, tmp_path):
         "targets": ["t"],
         "folders": str(tmp_path / "{method}/{target}/fold-{fold}_seed-{seed}"),
         "models": json.dumps({"msp": {"t": [0]}}),
-        "folds": json.dumps({str(f): [s] for f, s in enumerate(SUBJECTS)}),
+        "folds": json.dumps({str(f): [s] for f, s in enumerate(SUBJECTS[:6])}),
         "data": "a test",
         **{kind: tmp_path / f"claims.{kind}" for kind in ("csv", "tex", "html")},
     }

@@ -22,7 +22,7 @@ from harmonization.report.comparison import (
     with_chosen,
 )
 
-SUBJECTS = ["01", "02", "03", "04", "05", "06"]
+SUBJECTS = ["01", "02", "03", "04", "05", "06", "07", "08"]
 
 
 def metrics(errors, metric="patch_mse"):
@@ -180,3 +180,8 @@ def test_a_metric_in_which_the_reference_has_no_error_is_left_out():
     table = comparison_table({"excess": errors_of(excess, "excess")}, METHODS, {"b": "B"})
     assert table.empty
     assert shown_changes(table, "excess").empty
+
+
+def test_changes_that_are_equal_but_for_rounding_have_an_interval():
+    low, high = interval(30 + np.array([1, 2, 3, 4, 5, 6]) * 1e-14)
+    assert (low, high) == (pytest.approx(30), pytest.approx(30))

@@ -364,6 +364,13 @@ def test_branches_are_drawn_by_target_and_by_what_they_read():
     assert_legible(figure)
 
 
+def test_a_branch_that_contributes_nothing_is_drawn_all_the_same():
+    cards = [msp_card("a", contributions={"net-a-0": 1.0, "net-b-0": 0.0})]
+    axis = draw_branches(cards, {"msp": "MSP"}, TARGETS).axes[0]
+    assert drawn(axis, "b") == [0.1]
+    assert axis.get_xlim()[0] < 0.1
+
+
 # --- Learning curves
 
 

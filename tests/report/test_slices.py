@@ -100,7 +100,7 @@ def test_the_subjects_left_is_shown_at_the_left_however_it_is_stored(head, affin
     shown = cut(target, brain, affine)
     assert np.argwhere(shown["target"] == 9).tolist() == [[3, 5]]
     assert shown["axes"][0, 0] > 0
-    figure = draw_errors({"A": shown}, "A", "")
+    (figure,) = draw_errors({"A": shown}, "A", "")
     axis = next(a for a in figure.axes if a.get_ylabel() == "Measured")
     row, column = np.argwhere(axis.images[0].get_array() == 9)[0]
     assert axis.transData.transform((column, row))[0] < axis.transData.transform((6, 0))[0]
@@ -209,10 +209,17 @@ def test_the_difference_is_centred_and_where_both_are(head):
     assert np.isnan(change[slices["Method 2"]["mask"] == 0]).all()
 
 
-@pytest.mark.parametrize("number", [1, 6, 25])
-def test_the_figure_fits_a_page_and_is_legible(head, number):
+@pytest.mark.parametrize(("number", "on_pages"), [(1, [1]), (24, [24]), (63, [21, 21, 21])])
+def test_the_figure_fits_pages_and_is_legible(head, number, on_pages):
     slices = shown_methods(head, number)
-    figure = draw_errors(slices, "Method 0", "prisma_st of subject 01")
+    pages = draw_errors(slices, "Method 0", "prisma_st of subject 01")
+    labels = [a.get_ylabel() for page in pages for a in page.axes if a.get_ylabel()]
+    assert [name.replace("\n", " ") for name in labels if name != "Measured"] == list(slices)
+    for page, methods in zip(pages, on_pages, strict=True):
+        assert_page(page, methods)
+
+
+def assert_page(figure, number):
     width, height = figure.get_size_inches() / MM
     assert width == pytest.approx(PRINT)
     assert height <= 257

@@ -14,6 +14,8 @@ from harmonization.plan.sources import SOURCES
 FAMILIES = ("single_task", "multi_task", "msp", "ensemble", "classical", "control")
 # Key of a method's file that names its plug-in, and the wing of the library that holds it.
 WINGS = {"network": "networks", "classical": "classical"}
+# Columns of tables that have a column for each method, too.
+COLUMNS = ("target", "region", "metric", "order", "n", "voxels")
 # Keys that say how a model is made, which a scan is not.
 OF_MODELS = (
     "reads",
@@ -297,6 +299,11 @@ def read_methods(config: Settings, root: Path) -> dict[str, Method]:
                 f"configuration: methods: '{other}' and '{name}' are both labelled "
                 f"'{methods[name].label}'; give one of them another label"
             )
+    if taken := [name for label, name in labelled.items() if label in COLUMNS]:
+        raise InputError(
+            f"method {taken[0]}: label: tables have a column '{methods[taken[0]].label}' already; "
+            "give another label"
+        )
     denoised = config["denoising"] in ("source", "both")
     kept = {n: m for n, m in methods.items() if not (denoised and m.reads == "denoised")}
     if not kept:

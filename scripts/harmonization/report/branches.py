@@ -14,6 +14,7 @@ from harmonization.report.style import (
     printed,
 )
 
+LEAST = 0.1  # %; a contribution below it, which the logarithm of 0 is, is drawn here
 PARTS = {"first_stage": ("0.45", "s"), "branches": (PALETTE[3], "o")}
 
 
@@ -87,7 +88,7 @@ def _draw_shares(
         # Side by side, so that equal shares do not hide each other.
         lines = of_component["method"].map(place) + _shift(number, len(targets))
         options = look(number) | {"ls": "", "mew": 0, "ms": 3, "gid": component}
-        axis.plot(of_component["share"], lines, **options)
+        axis.plot(of_component["share"].clip(lower=LEAST), lines, **options)
     axis.set_xlabel("contribution, RMS (% of the prediction)")
 
 

@@ -1,5 +1,6 @@
 """Verdicts on claims, each computed from a comparison."""
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from harmonization.report.comparison import (
     compare,
     errors_of,
     holm,
+    least_p,
     relative_changes,
     with_chosen,
 )
@@ -56,13 +58,13 @@ def claims_table(
     declared = [row for row in rows if row["declared"] and row["comparison"]]
     adjusted = holm([row["comparison"].p for row in declared])
     for row, p in zip(declared, adjusted, strict=True):
-        row["p_holm"] = p
+        row["p_holm"], row["tests"] = p, len(declared)
     for row in rows:
         if comparison := row.pop("comparison"):
             row |= {key: getattr(comparison, key) for key in ("change", "low", "high")}
             row |= {key: getattr(comparison, key) for key in ("wins", "n", "p")}
             row["verdict"], row["reason"] = verdict(
-                comparison, row["rule"], row.get("p_holm"), row["largest"]
+                comparison, row["rule"], row["largest"], row.get("p_holm"), row.get("tests", 1)
             )
     return pd.DataFrame(rows).reindex(columns=list(COLUMNS))
 
@@ -109,7 +111,7 @@ def judged_by(
         reason = f"In a subject {row['metric']} of {row['against']} is not above 0."
         return row | {"verdict": UNDECIDABLE, "reason": reason}
     changes = relative_changes(errors[row["metric"]], claim["method"], name)
-    row["comparison"] = compare(changes.mean(axis=1))
+    row["comparison"] = compare(changes.mean(axis=1), limit=claim.get("below", 0))
     if row["metric"] == "patch_mse" and "excess" in errors:
         row["largest"] = largest_gain(*(errors[metric].loc[name] for metric in MEASURES))
     return row
@@ -146,7 +148,11 @@ def largest_gain(patch_mse: pd.DataFrame, excess: pd.DataFrame) -> float:
 
 
 def verdict(
-    found: Comparison, rule: dict[str, float], p_holm: float | None, largest: float
+    found: Comparison,
+    rule: dict[str, float],
+    largest: float,
+    p_holm: float | None = None,
+    tests: int = 1,
 ) -> tuple[str, str]:
     """Verdict on a claim, and the reason for it.
 
@@ -155,10 +161,12 @@ def verdict(
     found : Comparison
     rule : dict
         ``below`` or ``contains``, %.
-    p_holm : float or None
-        Adjusted p of a declared comparison.
     largest : float
         Largest change that is possible, %, or NaN.
+    p_holm : float, optional
+        Adjusted p of a declared comparison.
+    tests : int
+        Declared comparisons for which p is adjusted.
     """
     if found.n < FEWEST:
         return UNDECIDABLE, f"{found.n} subject(s); an exact test needs {FEWEST} to reach 0.05."
@@ -177,5 +185,8 @@ def verdict(
         reason = f"lies above {limit:g}: the opposite holds" if opposite else f"contains {limit:g}"
         return NOT_SUPPORTED, f"The interval {reason}."
     if p_holm is not None and p_holm >= SIGNIFICANT:
+        if tests * least_p(found.n) >= SIGNIFICANT:
+            needed = next(n for n in itertools.count(FEWEST) if tests * least_p(n) < SIGNIFICANT)
+            return UNDECIDABLE, f"{found.n} subjects; {tests} declared tests need {needed}."
         return NOT_SUPPORTED, f"The interval lies below {limit:g}, but p is {p_holm:.3g} (Holm)."
     return SUPPORTED, f"The interval lies below {limit:g}."

@@ -13,7 +13,7 @@ from harmonization.files import InputError
 CONFIDENCE = 0.95
 RESAMPLES = 9999
 SIGNIFICANT = 0.05
-FEWEST = 6  # subjects; with fewer no exact test of pairs reaches 0.05, as p is at least 2 / 2^n
+FEWEST = 6  # subjects; with fewer no exact test of pairs reaches 0.05, see `least_p`
 EXHAUSTIVE = 2**16  # sign changes that a test may enumerate; beyond, it draws as many
 
 
@@ -80,7 +80,7 @@ def validation_errors(cards: list[dict[str, Any]], targets: list[str]) -> pd.Dat
     ----------
     cards : list of dict
         Of models; those without an error on validation are left out. The error of a model of all
-        targets stands for each of them.
+        targets, which is a mean, stands for each of them: it is chosen, or not, on all alike.
     targets : list of str
     """
     rows = [
@@ -144,13 +144,15 @@ def relative_changes(errors: pd.DataFrame, method: str, against: str) -> pd.Data
     return 100 * (own / reference.reindex(own.index, level="subject") - 1)
 
 
-def compare(changes: pd.Series) -> Comparison:
+def compare(changes: pd.Series, limit: float = 0) -> Comparison:
     """Compare two methods by the changes from one to the other.
 
     Parameters
     ----------
     changes : Series
         Of one target or means over targets, %, by subject and seed.
+    limit : float
+        Change from which the test asks for a difference, %.
     """
     people = changes.groupby("subject", sort=False)
     means = people.mean().to_numpy()
@@ -161,7 +163,7 @@ def compare(changes: pd.Series) -> Comparison:
         high=high,
         wins=int((means < 0).sum()),
         n=len(means),
-        p=exact_p(means),
+        p=exact_p(means - limit),
         sd_subjects=float(np.std(means, ddof=1)) if len(means) > 1 else np.nan,
         sd_seeds=float(people.std().mean()),
     )
@@ -177,7 +179,7 @@ def interval(values: np.ndarray) -> tuple[float, float]:
     """
     if len(values) < 2:
         return np.nan, np.nan
-    if np.ptp(values) == 0:
+    if np.allclose(values, values[0], rtol=1e-9, atol=0):  # nothing to draw from
         return float(values[0]), float(values[0])
     found = bootstrap(
         (values,), np.mean, n_resamples=RESAMPLES, confidence_level=CONFIDENCE, rng=0
@@ -201,6 +203,11 @@ def exact_p(values: np.ndarray) -> float:
         return 1.0
     method = PermutationMethod(n_resamples=EXHAUSTIVE, rng=np.random.default_rng(0))
     return float(wilcoxon(values, method=method).pvalue)
+
+
+def least_p(subjects: int) -> float:
+    """The lowest p that an exact test of pairs can have: all signs are alike."""
+    return 2 / 2**subjects
 
 
 def holm(p: list[float]) -> list[float]:

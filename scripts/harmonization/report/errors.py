@@ -12,21 +12,22 @@ from matplotlib.figure import Figure
 from harmonization.report.style import MM, OUTLINE, PRINT, cells_on_page, mark_sides, outline, show
 
 # mm
-HEIGHT = 222  # of all rows, so that the figure fits a page
+HEIGHT = 222  # of all rows of a page
 LABEL, GAP, HEAD, TITLE, FOOT = 8.5, 0.6, 6.5, 6.0, 15.0
 FONT = 6.5  # points
 COLUMNS = 5
+MOST = 24  # methods on a page; of more, the labels would meet
 SPREAD = 0.98  # quantile of an error that a typical method's scale reaches
 KEY = {"left–right": "#cc0000", "front–back": "#008c00", "up–down": "#0000e6"}
 
 Slices = dict[str, dict[str, np.ndarray]]
 
 
-def draw_errors(slices: Slices, reference: str, title: str) -> Figure:
+def draw_errors(slices: Slices, reference: str, title: str) -> list[Figure]:
     """Draw what every method predicts in one slice and its error, all on the same scales.
 
-    The measured target comes first, then a row for each method: coefficient l=0, energy of order 2,
-    fibre direction, error, and this error minus that of the reference.
+    On each page the measured target comes first, then a row for each method: coefficient l=0,
+    energy of order 2, fibre direction, error, and this error minus that of the reference.
 
     Parameters
     ----------
@@ -36,8 +37,22 @@ def draw_errors(slices: Slices, reference: str, title: str) -> Figure:
         Label of the method whose error the others' are compared with.
     title : str
     """
-    first = next(iter(slices.values()))
     scales = scales_of(slices, reference)
+    parts = np.array_split(list(slices), math.ceil(len(slices) / MOST))
+    return [
+        draw_page({label: slices[label] for label in part}, slices[reference], scales, title)
+        for part in parts
+    ]
+
+
+def draw_page(
+    slices: Slices,
+    reference: dict[str, np.ndarray],
+    scales: dict[str, Normalize],
+    title: str,
+) -> Figure:
+    """Draw the measured target and some of the methods."""
+    first = next(iter(slices.values()))
     row_count, aspect = len(slices) + 1, shape_of(first)
     blocks, width, height = cells_on_page(row_count, COLUMNS, aspect, HEIGHT, LABEL, GAP)
     rows = math.ceil(row_count / blocks)
@@ -61,11 +76,11 @@ def draw_errors(slices: Slices, reference: str, title: str) -> Figure:
             for column in range(COLUMNS)
         ]
         if row == 0:
-            head(axes, reference)
+            head(axes)
         if label is None:
             draw_measured(axes, first, scales)
         else:
-            draw_method(axes, label, slices[label], slices[reference], scales)
+            draw_method(axes, label, slices[label], reference, scales)
     draw_scales(figure, scales, page)
     return figure
 
@@ -106,9 +121,9 @@ def difference(arrays: dict[str, np.ndarray], reference: dict[str, np.ndarray]) 
     return np.where(both, arrays["error"] - reference["error"], np.nan)
 
 
-def head(axes: list[Axes], reference: str) -> None:
+def head(axes: list[Axes]) -> None:
     """Write the titles of a block's columns."""
-    texts = ("l = 0", "l = 2,\nenergy", "direction", "error", f"error minus\n{reference}")
+    texts = ("l = 0", "l = 2,\nenergy", "direction", "error", "error minus\nreference")
     for axis, text in zip(axes, texts, strict=True):
         axis.set_title(text, fontsize=FONT, pad=2, linespacing=1)
 

@@ -1,5 +1,7 @@
 """Tables of a run."""
 
+import html
+
 import numpy as np
 import pandas as pd
 from pandas.io.formats.style import Styler
@@ -238,11 +240,12 @@ def styled(table: pd.DataFrame, targets: list[str], caption: str) -> Styler:
 def latex(style: Styler) -> str:
     """A styled table of text as LaTeX, for array, booktabs and longtable; changes the style.
 
-    It is set in small print, and long texts are broken, such that it fits the width of A4. A table
-    of many rows goes on on the next page.
+    It is set in small print, and long texts are broken, such that it fits the width of A4, unless
+    short columns alone are wider. A table of many rows goes on on the next page.
     """
-    special = {c: f"\\{c}" for c in "%&_#$"} | {"^": "\\^{}"}
-    style.caption = "".join(special.get(c, c) for c in style.caption)
+    special = {c: f"\\{c}" for c in "%&_#${}"} | {"^": "\\^{}", "~": "\\~{}"}
+    special["\\"] = "\\textbackslash{}"
+    style.caption = "".join(special.get(c, c) for c in html.unescape(style.caption))
     style.table_styles = []  # those of a web page, which LaTeX would take for commands
     escaped = style.format(escape="latex").format_index(escape="latex", axis=1)
     table = escaped.to_latex(
@@ -293,7 +296,12 @@ def as_text(table: pd.DataFrame, formats: dict[str, str]) -> pd.DataFrame:
 def plain(table: pd.DataFrame, caption: str) -> Styler:
     """Format a table like all tables of a run."""
     # By default, pandas names every table at random.
-    style = table.style.set_uuid("table").hide(axis="index").set_caption(caption)
+    style = (
+        table.style.set_uuid("table")
+        .hide(axis="index")
+        .set_caption(html.escape(caption, quote=False))
+    )
+    style.format(escape="html").format_index(escape="html", axis=1)
     return style.set_table_styles(
         [
             {"selector": "", "props": "border-collapse: collapse; font-family: sans-serif"},
