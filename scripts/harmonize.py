@@ -120,6 +120,8 @@ def read_model(folder: Path, target: str) -> tuple[Model, Card]:
     InputError
         If the folder holds no model, or one of other targets or of scans that nobody has.
     """
+    if folder.is_file():
+        raise InputError(f"{folder}: is a file; give the folder of a model")
     if not (folder / CARD).exists():
         raise InputError(
             f"{folder}: holds no {CARD}, so it is no model of a method in config/methods; a "

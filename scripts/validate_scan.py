@@ -10,6 +10,7 @@ import numpy as np
 from harmonization.data.bids import CONVENTIONS, read_gradients, write_gradients
 from harmonization.data.validation import validate_scan
 from harmonization.files import InputError, run_command, sha256, whole_file, write_json
+from harmonization.images.grids import layout
 from harmonization.images.nifti import write_image
 from harmonization.plan.scans import FoundScan
 
@@ -57,6 +58,7 @@ def main() -> None:
             "bvec": args.bvec,
             "sha256": sha256(args.dwi),
             "convention": valid.convention,
+            "layout": layout(valid.affine),
             "warnings": valid.warnings,
             "bvals": valid.bvals.tolist(),
             "directions": valid.directions.tolist(),

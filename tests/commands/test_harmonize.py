@@ -304,6 +304,10 @@ def no_card(scan):
     (scan["model"] / "card.json").unlink()
 
 
+def a_file(scan):
+    scan["model"] /= "card.json"
+
+
 def old_card(scan):
     card = read_json(scan["model"] / "card.json")
     del card["input"]
@@ -365,6 +369,7 @@ def used_folder(scan):
         (other_order, "card.json", "takes 6 coefficients, but order 4 has 15"),
         (other_target, "model", "predicts new_st, not connectom"),
         (no_card, "model", "holds no card.json"),
+        (a_file, "card.json", "is a file; give the folder of a model"),
         (old_card, "card.json", "is no card of this version"),
         (other_settings, "card.json", "is no card of this version"),
         (a_baseline, "gain", "a baseline with rules of its own has a program of its own"),

@@ -35,6 +35,7 @@ CONFIG = merge(
     {"dataset": {"subjects": 3}, "platforms": PLATFORMS, "source": "old", "targets": ["new"]},
 )
 CONFIG["platforms"] = PLATFORMS
+LAYOUT = {"voxel_size": [2.4, 2.4, 2.4], "axes": "RAS"}
 
 
 class Study:
@@ -699,6 +700,21 @@ def test_a_raw_scan_has_a_mask_where_the_run_makes_none(raw_study):
     assert len([p for p in raw_study.problems() if "has no brain mask" in p]) == 6
 
 
+def test_scans_of_the_source_are_stored_alike(study):
+    """Those of the target need not be, as they are brought to the source's grid."""
+    study.folder = study.root / "sub-c/ses-ge/dwi"
+    study.stem = "sub-c_ses-ge_acq-st_desc-preproc_dwi"
+    mask = study.folder / "sub-c_ses-ge_acq-st_desc-brain_mask.nii.gz"
+    bvals, directions = gradient_scheme({1200: 30}, 2)
+    larger = AFFINE * [1.1, 1.1, 1.1, 1]
+    for path in (study.dwi, mask):
+        write_image(path, read_image(path)[0], larger)
+    write_gradients(study.bval, study.bvec, bvals, directions, larger)
+    (problem,) = study.problems()
+    assert problem.startswith(f"{study.dwi}: its voxels are 2.64 x 2.64 x 2.64 mm, not 2.4")
+    assert "sub-a/ses-ge" in problem
+
+
 def test_all_problems_come_in_one_report(study):
     a_lost_slice(study)
     long_directions(study)
@@ -1020,7 +1036,7 @@ def test_entities_come_in_the_order_of_bids():
 
 def test_a_label_that_lost_its_zeros_is_told(study):
     (study.root / "sub-a").rename(study.root / "sub-01")
-    with pytest.raises(InputError, match=r"sub-1: no such folder; .* \('01' in quotes, or YAML"):
+    with pytest.raises(InputError, match=r"sub-1: no such folder; .* \(YAML reads 01 as a number"):
         choose_subjects(study.root, ["1", "b", "c"])
 
 
@@ -1194,11 +1210,14 @@ def test_a_broken_scan_leaves_nothing_behind(command, study, tmp_path):
         ({"bvals": [0, 0] + [3000] * 30}, "x.bval: no volume at b=1200; its shells are [3000]"),
         ({"sha256": "1"}, "x.nii: the same file as y.nii"),
         ({"directions": [[0, 0, 1.0]] * 32}, "x.bvec: 1 distinct directions at b=1200"),
+        ({"layout": LAYOUT | {"axes": "LAS"}}, "x.nii: its voxels run to LAS, not to RAS as in y"),
+        ({"layout": LAYOUT | {"axes": "LAS"}, "platform": "new"}, ""),
     ],
 )
 def test_reports_tell_what_a_scan_alone_does_not(study, command, tmp_path, change, finding):
     bvals, directions = gradient_scheme({1200: 30}, 2)
-    good = {"platform": "new", "bvals": bvals.tolist(), "directions": directions.tolist()}
+    good = {"platform": "old", "bvals": bvals.tolist(), "directions": directions.tolist()}
+    good["layout"] = LAYOUT
     files = {"dwi": "y.nii", "bval": "y.bval", "bvec": "y.bvec", "sha256": "1"}
     other = {role: name.replace("y", "x") for role, name in files.items()} | {"sha256": "2"}
     reports = [tmp_path / "1.json", tmp_path / "2.json"]

@@ -249,3 +249,10 @@ def test_a_test_subject_in_another_part_is_refused(fold):
     write_json(fold, read_json(fold) | {"train": ["a", "c"]})
     with pytest.raises(InputError, match="test subject c is also in train"):
         Fold(fold)
+
+
+def test_a_prediction_of_fewer_channels_is_refused():
+    """It would be spread over all of them without a word."""
+    target, mask = torch.zeros(2, 6, 7, 7, 7), torch.ones(2, 1, 7, 7, 7)
+    with pytest.raises(InputError, match="predicts 1 x 7 x 7 x 7 values in place of 6 x 7 x 7 x 7"):
+        patch_mse(target[:, :1], target, mask)

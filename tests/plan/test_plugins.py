@@ -122,6 +122,11 @@ def test_wrong_settings_are_refused(tmp_path, settings, message):
             "class SomeNet:\n    def __init__(self, *, width: dict): pass",
             "setting 'width' has no type that the configuration check knows",
         ),
+        (
+            "class SomeNet:\n    def __init__(self, *, width: Literal[-1]): pass",
+            "setting 'width' has no type that the configuration check knows",
+        ),
+        ("class SomeNet(:", r"some_net\.py: line 1: is no Python"),
     ],
 )
 def test_a_plugin_that_cannot_be_checked_is_refused(tmp_path, source, message):

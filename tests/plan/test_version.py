@@ -6,6 +6,7 @@ import pytest
 from conftest import EMBEDDED, ROOT
 
 from harmonization.files import InputError
+from harmonization.plan.baselines import baseline_version
 from harmonization.plan.methods import modules_of, read_methods
 from harmonization.plan.version import _read, code_version, refuse_code_in_packages
 
@@ -104,6 +105,36 @@ def test_code_in_a_package_is_refused(scripts):
     package.write_text(package.read_text() + "WIDTH = 3\n")
     with pytest.raises(InputError, match=r"learning/__init__\.py: holds code"):
         refuse_code_in_packages(scripts)
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("from .espcn import Espcn\n", "line 1: a job's version does not follow a relative import"),
+        ("from . import espcn\n", "import from harmonization by the whole name"),
+        ("\ndef (\n", r"line 2: is no Python \(invalid syntax\); correct it"),
+        ("# M\xfcller\n", "is no text in UTF-8"),
+    ],
+)
+def test_code_that_cannot_be_followed_is_named(scripts, code, message):
+    path = scripts / "harmonization/networks/another.py"
+    path.write_bytes(code.encode("latin-1"))
+    with pytest.raises(InputError, match=message) as error:
+        code_version(scripts, "fit", ["harmonization.networks.another"])
+    assert str(error.value).startswith(f"{path}: ")
+
+
+def test_a_baseline_runs_again_after_a_change_of_anything_but_its_words(tmp_path):
+    folder = shutil.copytree(ROOT / "workflow/baselines/gain", tmp_path / "gain")
+    before = baseline_version(folder)
+    (folder / "__pycache__").mkdir()
+    (folder / "__pycache__/fit.pyc").touch()
+    edit(folder / "baseline.yaml", "label: Gain", "label: Mine")
+    assert baseline_version(folder) == before
+    edit(folder / "baseline.yaml", "default: ", "default: 1")
+    settings = baseline_version(folder)
+    (folder / "__main__.py").touch()
+    assert len({before, settings, baseline_version(folder)}) == 3
 
 
 def test_all_ways_to_import_are_followed(scripts):

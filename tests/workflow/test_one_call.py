@@ -95,7 +95,7 @@ SLICES = {"plot_errors": 1, "plot_glyphs": 1}
 SCORES = {"evaluate": 3, "collect": 1} | SLICES | OF_METRICS
 OF_MODELS = {"tabulate_methods": 1, "tabulate_runtime": 1}
 PREDICTIONS = {"predict": 1, "predict_once": 2}
-MODELS = {"fit": 3, "plot_learning_curves": 1} | PREDICTIONS | OF_MODELS | SCORES
+MODELS = {"fit": 1, "fit_once": 2, "plot_learning_curves": 1} | PREDICTIONS | OF_MODELS | SCORES
 SPLITS = {"split": 1, "plot_patches": 1, "split_scoring": 1} | MODELS
 TARGETS = {"fit_sh": 3, "plot_platforms": 1} | SPLITS
 IMAGES = TARGETS | {"fit_sh": 6}
@@ -103,11 +103,11 @@ REGISTRATIONS = {"register": 3, "plot_registration": 3, "tabulate_registrations"
 VALIDATIONS = {"validate_scan": 6, "validate_dataset": 1}
 EVERYTHING = VALIDATIONS | REGISTRATIONS | IMAGES
 DATASET = {"validate_dataset": 1}
-ONE = {"fit": 1, "evaluate": 1, "collect": 1} | OF_METRICS | OF_MODELS
-ONE_CLASSICAL = ONE | {"predict_once": 1} | SLICES
+ONE = {"evaluate": 1, "collect": 1} | OF_METRICS | OF_MODELS
+ONE_CLASSICAL = ONE | {"fit_once": 1, "predict_once": 1} | SLICES
 # Ridge is drawn beside the learning curves.
 ONE_RIDGE = ONE_CLASSICAL | {"plot_learning_curves": 1}
-ONE_NETWORK = ONE | {"predict": 1, "plot_learning_curves": 1} | SLICES
+ONE_NETWORK = ONE | {"fit": 1, "predict": 1, "plot_learning_curves": 1} | SLICES
 NETWORKS = {"plot_architecture": 1}
 FULL = yaml.safe_load((ROOT / "config/methods/single_task/espcn.yaml").read_text())["training"]
 
@@ -117,7 +117,15 @@ ONE_SCAN |= {"tabulate_registrations": 1, "fit_sh": 1, "split": 1, "plot_patches
 ONE_SCAN |= MODELS
 # That of the test subject, from which no model learns.
 TEST_SCAN = ONE_SCAN | {"plot_platforms": 1, "split_scoring": 1, **SCORES}
-for rule in ("split", "plot_patches", "fit", *PREDICTIONS, "plot_learning_curves", *OF_MODELS):
+for rule in (
+    "split",
+    "plot_patches",
+    "fit",
+    "fit_once",
+    *PREDICTIONS,
+    "plot_learning_curves",
+    *OF_MODELS,
+):
     TEST_SCAN.pop(rule)
 
 LIMITED = {"subjects": [1], "patches": [9, None], "draws": 1}
@@ -177,7 +185,7 @@ SETTINGS = {
     ),
     "limited_data": (
         {"limited_data": LIMITED},
-        {"split": 2, "split_scoring": 1, "fit": 6, "predict": 2, "predict_once": 4}
+        {"split": 2, "split_scoring": 1, "fit": 2, "fit_once": 4, "predict": 2, "predict_once": 4}
         | {"evaluate": 6, "collect": 1, "tabulate_limited_data": 1, "plot_limited_data": 1}
         | OF_MODELS,
     ),
@@ -186,7 +194,7 @@ SETTINGS = {
         ONE_CLASSICAL | {"describe_methods": 1},
     ),
     "training": ({"training": "full"}, ONE_NETWORK),
-    "precision": ({"precision": "float32"}, MODELS),
+    "precision": ({"precision": "float32"}, ONE_NETWORK),
     "overrides, of a training": (
         {"overrides": {"espcn": {"training": {"short": {"batch_size": 5}}}}},
         ONE_NETWORK,
@@ -392,8 +400,8 @@ def test_a_change_of_the_code_reaches_all_that_it_touches(own, clone, name):
 # --- Raw scans: the import stands between a user's file and the rest
 
 PREPROCESSING = {"denoise_raw": 1, "make_mask": 1, "write_scan": 1, "validate_scan_raw": 1}
-RAW_SCAN = PREPROCESSING | ONE_SCAN | {"fit": 2, "predict_once": 2, "evaluate": 2}
-for rule in ("predict", "plot_learning_curves"):
+RAW_SCAN = PREPROCESSING | ONE_SCAN | {"fit_once": 2, "predict_once": 2, "evaluate": 2}
+for rule in ("fit", "predict", "plot_learning_curves"):
     RAW_SCAN.pop(rule)
 RAW_FILE = "study/sub-02/ses-prisma/dwi/sub-02_ses-prisma"
 RAW_FILES = {

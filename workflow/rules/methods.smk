@@ -3,7 +3,6 @@
 # subjects.
 
 
-# Also serves methods that learn nothing: they get a card, and predict like the others.
 rule fit:
     input:
         manifest=lambda w: P.manifest.format(
@@ -25,7 +24,7 @@ rule fit:
     benchmark:
         P.benchmark("fit", P.model)
     wildcard_constraints:
-        method=one_of(name for name, method in METHODS.items() if method.is_model),
+        method=one_of(name for name, method in METHODS.items() if method.is_trained),
     # Fits are long and start first; short jobs then fill the gaps between them.
     priority: 1
     conda:
@@ -44,7 +43,10 @@ rule fit:
         ),
         template=lambda w: " ".join(PLAN.template(w.method, w.fold)),
         seeded_as=lambda w: METHODS[w.method].seeded_as,
-        precision=config["precision"],
+        # Only trainings have another.
+        precision=lambda w: (
+            config["precision"] if METHODS[w.method].is_trained else "float32"
+        ),
         folder=subpath(output.weights, parent=True),
         # No output, for Snakemake removes the outputs of a job that failed.
         checkpoints=P.checkpoints,
@@ -59,6 +61,16 @@ rule fit:
         " --precision {params.precision} --gpus {resources.gpu}"
         " --output {params.folder:q} --checkpoints {params.checkpoints:q}"
         " --version {params.version} 3>&1 &> {log:q}"
+
+
+# Without training, on the CPU; a method that learns nothing gets a card, too, and predicts like others.
+use rule fit as fit_once with:
+    wildcard_constraints:
+        method=one_of(
+            name
+            for name, method in METHODS.items()
+            if method.is_model and not method.is_trained
+        ),
 
 
 # Nothing asks for it but `make tune`, on the tuning cohort.
@@ -126,7 +138,7 @@ rule predict:
     conda:
         "../../envs/environment.yaml"
     resources:
-        **needs(gigabytes=6, minutes=60),
+        **needs(gigabytes=6, minutes=15),
     params:
         version=lambda w: PLAN.version("predict", w.method),
         folders=lambda w: PLAN.models_of(P.model, w.method, w.fold),

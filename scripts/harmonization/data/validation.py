@@ -22,6 +22,7 @@ from harmonization.files import InputError, read_json, sha256
 from harmonization.images.coefficients import coefficient_orders
 from harmonization.images.directions import misread_by_itself, name_of, orientation_field
 from harmonization.images.gradients import B0_THRESHOLD, has_signal, volumes_of_shell
+from harmonization.images.grids import layout, layouts_differ
 from harmonization.images.nifti import as_mask, load_image, shape_of, values_of
 from harmonization.images.spherical_harmonics import harmonics
 from harmonization.plan.scans import (
@@ -99,6 +100,7 @@ def validate_dataset(config: dict[str, Any], root: Path) -> tuple[list[str], lis
     find = find_raw_scan if finds_mask else find_scan
     convention = bvec_convention(config["dataset"]["bvec_convention"], root)
     contents: dict[str, str] = {}
+    layouts: dict[str, dict[str, Any]] = {}
     for subject in subjects:
         series: dict[str, str] = {}
         for platform in [config["source"], *config["targets"]]:
@@ -114,9 +116,11 @@ def validate_dataset(config: dict[str, Any], root: Path) -> tuple[list[str], lis
             problems += found
             if valid is not None:
                 warnings += valid.warnings
+                if platform == config["source"]:
+                    layouts[scan.dwi] = layout(valid.affine)
                 gradients = valid.bvals, valid.directions
                 problems += gradient_problems(config, platform, vars(scan), *gradients)
-    return problems + duplicates(contents), warnings
+    return problems + other_layouts(layouts) + duplicates(contents), warnings
 
 
 def validate_reports(
@@ -142,7 +146,20 @@ def validate_reports(
     for report in reports:
         gradients = (np.array(report[key]) for key in ("bvals", "directions"))
         problems += gradient_problems(config, report["platform"], report, *gradients)
+    of_source = [report for report in reports if report["platform"] == config["source"]]
+    problems += other_layouts({report["dwi"]: report["layout"] for report in of_source})
     return problems + duplicates({report["dwi"]: report["sha256"] for report in reports})
+
+
+def other_layouts(layouts: dict[str, dict[str, Any]]) -> list[str]:
+    """Problems with scans of the source that are stored otherwise than the first."""
+    return [
+        f"{path}: {difference} as in {first}; networks see neighbours, so resample or reorient the "
+        "scans of the source alike"
+        for first in list(layouts)[:1]
+        for path, found in layouts.items()
+        if (difference := layouts_differ(found, layouts[first]))
+    ]
 
 
 def duplicates(contents: dict[str, str]) -> list[str]:

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from harmonization.files import InputError
 from harmonization.images.coefficients import normalise
 from harmonization.learning.lattice import Lattice, pad_source, pad_target
 from harmonization.learning.manifest import Fold
@@ -55,7 +56,15 @@ def patch_mse(prediction: Tensor, target: Tensor, mask: Tensor) -> Tensor:
     Returns
     -------
     Tensor, shape (n,)
+
+    Raises
+    ------
+    InputError
+        If a prediction has another shape than its target.
     """
+    if prediction.shape != target.shape:
+        shapes = [" x ".join(map(str, x.shape[1:])) for x in (prediction, target)]
+        raise InputError(f"network: predicts {shapes[0]} values in place of {shapes[1]}")
     error = ((prediction - target) ** 2).mean(dim=1, keepdim=True) * mask
     return error.flatten(1).sum(dim=1) / mask.flatten(1).sum(dim=1)
 

@@ -11,6 +11,7 @@ from harmonization.files import InputError
 from harmonization.plan.schemas import Settings, check, check_settings, leaves, read_yaml
 
 DESCRIPTION, RULES = "baseline.yaml", "Snakefile"
+WORDS = ("label", "citation")  # of a description, which change no number
 NAME = "[a-z][a-z0-9_]*"  # of a method
 
 
@@ -83,10 +84,18 @@ def _check_schema(schema: Settings, name: str) -> None:
 
 
 def baseline_version(folder: Path) -> str:
-    """Hash of all that a baseline's folder holds, so that a change of it runs it again."""
+    """Hash of all that a baseline's folder holds, so that a change of it runs it again.
+
+    What its description only says of it does not count.
+    """
     content = hashlib.sha256()
     for path in sorted(folder.rglob("*")):
-        hidden = any(part.startswith((".", "__")) for part in path.relative_to(folder).parts)
-        if path.is_file() and not hidden:
-            content.update(f"{path.relative_to(folder)}\n".encode() + path.read_bytes())
+        parts = path.relative_to(folder).parts
+        if not path.is_file() or any(p.startswith(".") or p == "__pycache__" for p in parts):
+            continue
+        holds = path.read_bytes()
+        if parts == (DESCRIPTION,):
+            said = read_yaml(path, "is missing")
+            holds = repr([item for item in said.items() if item[0] not in WORDS]).encode()
+        content.update(f"{path.relative_to(folder)}\n".encode() + holds)
     return content.hexdigest()[:16]

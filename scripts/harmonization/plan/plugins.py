@@ -15,6 +15,7 @@ from typing import Any, get_args
 
 from harmonization import settings
 from harmonization.files import InputError
+from harmonization.plan.version import read_code
 
 Schema = dict[str, Any]
 
@@ -85,7 +86,7 @@ def read_plugin(wing: str, name: str, library: Path = LIBRARY) -> Plugin:
     """
     path = library / wing / f"{name}.py"
     wanted = class_name(name)
-    classes = {n.name: n for n in ast.parse(path.read_text()).body if isinstance(n, ast.ClassDef)}
+    classes = {n.name: n for n in read_code(path).body if isinstance(n, ast.ClassDef)}
     if wanted not in classes:
         raise InputError(f"{path}: holds no class {wanted}; name the class after the file")
     documentation = ast.get_docstring(classes[wanted]) or ""
@@ -138,7 +139,8 @@ def _type_schema(path: Path, argument: ast.arg) -> Schema:
             return {"type": "array", "items": items, "minItems": 1}
         case ast.Subscript(value=ast.Name(id="Literal"), slice=choices):
             listed = choices.elts if isinstance(choices, ast.Tuple) else [choices]
-            return {"enum": [choice.value for choice in listed]}
+            if all(isinstance(choice, ast.Constant) for choice in listed):
+                return {"enum": [choice.value for choice in listed]}
         case ast.BinOp(op=ast.BitOr(), left=left, right=right):
             sides = (_type_schema(path, ast.arg(argument.arg, side)) for side in (left, right))
             return {"anyOf": list(sides)}

@@ -91,8 +91,8 @@ def choose_subjects(root: Path, wanted: int | list[str], prefix: str = "sub-") -
             )
         return subjects[:wanted]
     if unknown := [subject for subject in wanted if subject not in subjects]:
-        zeros = [label for label in subjects if label.lstrip("0") == unknown[0].lstrip("0")]
-        quoted = f" ('{zeros[0]}' in quotes, or YAML reads a number)" if zeros else ""
+        zeros = any(label.startswith("0") for label in subjects)
+        quoted = " (YAML reads 01 as a number: put labels in quotes)" if zeros else ""
         raise InputError(
             f"{root}/{prefix}{unknown[0]}: no such folder; copy it or change dataset.subjects"
             f"{quoted}"

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
-from harmonization.files import InputError
+from harmonization.files import InputError, read_text
 
 PACKAGE = "harmonization"
 
@@ -45,6 +45,22 @@ def imported_modules(path: Path) -> list[str]:
     return _read(path)[1]
 
 
+def read_code(path: Path) -> ast.Module:
+    """Parse a module.
+
+    Raises
+    ------
+    InputError
+        If it is no Python.
+    """
+    try:
+        return ast.parse(read_text(path))
+    except SyntaxError as error:
+        raise InputError(
+            f"{path}: line {error.lineno}: is no Python ({error.msg}); correct it"
+        ) from None
+
+
 def _file_of(scripts: Path, module: str) -> Path:
     return scripts / f"{module.replace('.', '/')}.py"
 
@@ -52,13 +68,18 @@ def _file_of(scripts: Path, module: str) -> Path:
 @cache
 def _read(path: Path) -> tuple[str, list[str]]:
     """Code of a module without its texts, and the names that it imports from this package."""
-    tree = ast.parse(path.read_text())
+    tree = read_code(path)
     imported = []
     for node in ast.walk(tree):
         _drop_texts(node)
         if isinstance(node, ast.Import):
             imported += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module:
+        elif isinstance(node, ast.ImportFrom) and node.level:
+            raise InputError(
+                f"{path}: line {node.lineno}: a job's version does not follow a relative import; "
+                f"import from {PACKAGE} by the whole name"
+            )
+        elif isinstance(node, ast.ImportFrom):
             imported += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
     return ast.dump(tree), [name for name in imported if name.split(".")[0] == PACKAGE]
 
@@ -90,7 +111,7 @@ def refuse_code_in_packages(scripts: Path) -> None:
         Names the file.
     """
     for package in sorted((scripts / PACKAGE).rglob("__init__.py")):
-        tree = ast.parse(package.read_text())
+        tree = read_code(package)
         if len(tree.body) > (ast.get_docstring(tree) is not None):
             raise InputError(
                 f"{package}: holds code, which a job's version does not follow; move it to a module"
