@@ -176,7 +176,7 @@ def verdict_on(comparison, p):
     [
         ("phantom_small_long", 8, LONG, "docs/results.md", "With nine times the training", 2),
         ("phantom_small_long", 8, LONG, "README.md", "## Eight folds", 1),
-        ("phantom_small_capacity", 3, CAPACITY, "docs/results.md", "### Is it capacity?", 2),
+        ("phantom_small_capacity", 6, CAPACITY, "docs/results.md", "### Is it capacity?", 2),
     ],
 )
 def test_tables_of_long_trainings_follow_from_the_scores(run, folds, methods, page, title, before):
