@@ -16,7 +16,7 @@ def effects(folder, *arguments):
 
 def test_every_effect_has_its_run(tmp_path):
     said = effects(tmp_path, "--dry-run", "--quiet", "rules", "--workflow-profile", "none")
-    fits = {s: re.search(rf"^{s}_fit +(\d+)$", said, flags=re.MULTILINE)[1] for s in STUDIES}
+    fits = {s: re.search(rf"^{s}_fit_once +(\d+)$", said, flags=re.MULTILINE)[1] for s in STUDIES}
     assert fits == dict.fromkeys(STUDIES, "9")  # identity, affine and ridge on three targets
     assert re.search(r"^compare_effects +1$", said, flags=re.MULTILINE)
 

@@ -131,7 +131,7 @@ def test_another_workflow_uses_this_one_and_overrides_its_configuration(tmp_path
     result = snakemake(tmp_path, "--dry-run", "--workflow-profile", "none", **options)
     said = result.stdout + result.stderr
     assert result.returncode == 0, said[-3000:]
-    assert re.search(r"^msp_fit +2$", said, flags=re.MULTILINE)
+    assert re.search(r"^msp_fit_once +2$", said, flags=re.MULTILINE)
     assert re.search(r"^msp_register +4$", said, flags=re.MULTILINE)
     result = snakemake(tmp_path, "--", "results/deployed/config.yaml", **options)
     assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
