@@ -32,8 +32,8 @@ COMPARED_LONG = [
     *(("ridge_cnn", "msp_espcn"), ("msp_ridge_cnn", "ridge_cnn")),
 ]
 CAPACITY = [
-    *("identity", "ridge", "espcn", "espcn_wide", "diqt_rn4", "mtl_hard_matched"),
-    *("mtl_cascade_matched", "msp_espcn", "truth"),
+    *("identity", "ridge", "espcn", "espcn_wide", "diqt_rn4", "ensemble_mean"),
+    *("mtl_hard_matched", "mtl_cascade_matched", "msp_espcn", "truth"),
 ]
 COMPARED_CAPACITY = [
     *(("msp_espcn", other) for other in ("espcn", "espcn_wide", "diqt_rn4", "mtl_hard_matched")),
