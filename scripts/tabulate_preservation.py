@@ -25,7 +25,7 @@ def main() -> None:
         f"deviation between subjects of a region's mean (at least {LEAST_SUBJECTS} subjects), and "
         "the contrast of lesions to the white matter around them."
     )
-    style = plain(table, caption).format(precision=3, na_rep="")
+    style = plain(table, caption).format(escape="html", precision=3, na_rep="")
     write_text(args.html, style.to_html(doctype_html=True))
 
 

@@ -27,7 +27,7 @@ def main() -> None:
     )
     labels = [rival["label"] for rival in args.methods.values()]
     style = plain(shown.assign(**{name: 1000 * shown[name] for name in labels}), caption)
-    write_text(args.html, style.format(precision=3).to_html(doctype_html=True))
+    write_text(args.html, style.format(escape="html", precision=3).to_html(doctype_html=True))
 
 
 if __name__ == "__main__":

@@ -30,7 +30,10 @@ def main() -> None:
         "Registration of each scan to its subject's source. Similarity is the normalised mutual "
         "information of the mean b=0 images: 1 for nothing in common, 2 for everything."
     )
-    write_text(args.html, plain(shown, caption).format(precision=3).to_html(doctype_html=True))
+    write_text(
+        args.html,
+        plain(shown, caption).format(escape="html", precision=3).to_html(doctype_html=True),
+    )
 
 
 if __name__ == "__main__":

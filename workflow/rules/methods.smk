@@ -138,7 +138,7 @@ rule predict:
     conda:
         "../../envs/environment.yaml"
     resources:
-        **needs(gigabytes=6, minutes=15),
+        **needs(gigabytes=6, minutes=30),
     params:
         version=lambda w: PLAN.version("predict", w.method),
         folders=lambda w: PLAN.models_of(P.model, w.method, w.fold),

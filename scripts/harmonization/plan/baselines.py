@@ -11,7 +11,7 @@ from harmonization.files import InputError
 from harmonization.plan.schemas import Settings, check, check_settings, leaves, read_yaml
 
 DESCRIPTION, RULES = "baseline.yaml", "Snakefile"
-WORDS = ("label", "citation")  # of a description, which change no number
+WORDS = ("label", "summary", "citation", "hardware")  # of a description, which change no number
 NAME = "[a-z][a-z0-9_]*"  # of a method
 
 

@@ -39,6 +39,7 @@ def draw_errors(slices: Slices, reference: str, title: str) -> list[Figure]:
     """
     scales = scales_of(slices, reference)
     parts = np.array_split(list(slices), math.ceil(len(slices) / MOST))
+    title += f"; reference: {reference}"
     return [
         draw_page({label: slices[label] for label in part}, slices[reference], scales, title)
         for part in parts
