@@ -22,7 +22,7 @@ from harmonization.files import InputError, read_json, sha256
 from harmonization.images.coefficients import coefficient_orders
 from harmonization.images.directions import misread_by_itself, name_of, orientation_field
 from harmonization.images.gradients import B0_THRESHOLD, has_signal, volumes_of_shell
-from harmonization.images.grids import layout, layouts_differ
+from harmonization.images.grids import layout, other_layouts
 from harmonization.images.nifti import as_mask, load_image, shape_of, values_of
 from harmonization.images.spherical_harmonics import harmonics
 from harmonization.plan.scans import (
@@ -149,17 +149,6 @@ def validate_reports(
     of_source = [report for report in reports if report["platform"] == config["source"]]
     problems += other_layouts({report["dwi"]: report["layout"] for report in of_source})
     return problems + duplicates({report["dwi"]: report["sha256"] for report in reports})
-
-
-def other_layouts(layouts: dict[str, dict[str, Any]]) -> list[str]:
-    """Problems with scans of the source that are stored otherwise than the first."""
-    return [
-        f"{path}: {difference} as in {first}; networks see neighbours, so resample or reorient the "
-        "scans of the source alike"
-        for first in list(layouts)[:1]
-        for path, found in layouts.items()
-        if (difference := layouts_differ(found, layouts[first]))
-    ]
 
 
 def duplicates(contents: dict[str, str]) -> list[str]:

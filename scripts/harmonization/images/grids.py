@@ -101,6 +101,17 @@ def layouts_differ(found: dict[str, Any], wanted: dict[str, Any]) -> str:
     return ""
 
 
+def other_layouts(layouts: dict[str, dict[str, Any]]) -> list[str]:
+    """Problems with scans of the source that are stored otherwise than the first."""
+    return [
+        f"{path}: {difference} as in {first}; networks see neighbours, so resample or reorient the "
+        "scans of the source alike"
+        for first in list(layouts)[:1]
+        for path, found in layouts.items()
+        if (difference := layouts_differ(found, layouts[first]))
+    ]
+
+
 def bounding_box(mask: np.ndarray) -> tuple[slice, slice, slice]:
     """Slices of the smallest box around the voxels in `mask` (x, y, z), of which there is one."""
     inside = np.argwhere(mask)

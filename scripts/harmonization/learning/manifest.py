@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from harmonization.files import InputError, read_json, sha256
-from harmonization.images.grids import layout, layouts_differ
+from harmonization.images.grids import layout, other_layouts
 from harmonization.images.nifti import read_image, read_mask
 from harmonization.learning.lattice import Lattice
 from harmonization.seeds import generator_of
@@ -164,14 +164,10 @@ def make_manifest(
 
 def common_layout(paths: list[Path]) -> dict[str, Any]:
     """How all of these images are stored, see `layout`; raises like `make_manifest`."""
-    first, *others = (layout(read_image(path)[1]) for path in paths)
-    for path, found in zip(paths[1:], others, strict=True):
-        if difference := layouts_differ(found, first):
-            raise InputError(
-                f"{path}: {difference} as in {paths[0]}; networks see neighbours, so resample or "
-                "reorient the scans of the source alike"
-            )
-    return first
+    layouts = {str(path): layout(read_image(path)[1]) for path in paths}
+    if problems := other_layouts(layouts):
+        raise InputError(problems[0])
+    return layouts[str(paths[0])]
 
 
 def counted_patches(

@@ -15,7 +15,7 @@ FAMILIES = ("single_task", "multi_task", "msp", "ensemble", "classical", "contro
 # Key of a method's file that names its plug-in, and the wing of the library that holds it.
 WINGS = {"network": "networks", "classical": "classical"}
 # Columns of tables that have a column for each method, too.
-COLUMNS = ("target", "region", "metric", "order", "n", "voxels")
+TABLE_COLUMNS = ("target", "region", "metric", "order", "n", "voxels")
 # Keys that say how a model is made, which a scan is not.
 OF_MODELS = (
     "reads",
@@ -299,7 +299,7 @@ def read_methods(config: Settings, root: Path) -> dict[str, Method]:
                 f"configuration: methods: '{other}' and '{name}' are both labelled "
                 f"'{methods[name].label}'; give one of them another label"
             )
-    if taken := [name for label, name in labelled.items() if label in COLUMNS]:
+    if taken := [name for label, name in labelled.items() if label in TABLE_COLUMNS]:
         raise InputError(
             f"method {taken[0]}: label: tables have a column '{methods[taken[0]].label}' already; "
             "give another label"
