@@ -93,12 +93,15 @@ def blind_fold(fold, tmp_path_factory):
     return folder
 
 
-def shortened(training):
-    """A training of a few steps."""
+def shortened(training, builds_on):
+    """A training of a few steps, fast for what starts at nothing, gentle for what may start near
+    its end.
+    """
     if training is None:
         return None
+    least = 0 if builds_on else 1e-3
     phases = [
-        {**p, "steps": 10, "warm_up": 2, "learning_rate": max(p["learning_rate"], 1e-3)}
+        {**p, "steps": 10, "warm_up": 2, "learning_rate": max(p["learning_rate"], least)}
         for p in training["phases"]
     ]
     return {**training, "batch_size": 2, "validate_every": 4, "phases": phases}
@@ -152,7 +155,7 @@ def fit(command, models, template_of, tmp_path_factory):
         )
         method = PLAN.methods[key.method]
         settings = PLAN.fit_settings(key.method) | {
-            "training": shortened(method.training),
+            "training": shortened(method.training, method.builds_on),
             "settings": smaller(method.settings),
         }
         folder = tmp_path_factory.mktemp(key.method) / "model"
