@@ -11,8 +11,8 @@ from harmonization.report.tables import latex, plain
 
 CAPTION = (
     "Settings of the paper, as far as they are known, and of this run. Known: its abstract, "
-    "captions or a published review say so. Related: read in a paper that it builds on. What is "
-    "unknown is our choice."
+    "captions or a published review say so. Related: read in a paper that it builds on. Not read: "
+    "the paper's full text was not at hand, so this is our choice, whatever it says."
 )
 
 

@@ -7,6 +7,7 @@ import pytest
 import yaml
 from conftest import ROOT
 
+from harmonization.plan.methods import method_files
 from harmonization.report.comparison import compare, errors_of, holm, relative_changes
 
 TARGETS = ["prisma_st", "connectom_st", "connectom_sa"]
@@ -168,9 +169,9 @@ def assert_declared(change, lower, shown_p, shown_verdict, comparison, p, verdic
 
 def verdict_on(comparison, p):
     """Whether the method is lower: a short form of what `report.claims.verdict` says."""
-    if comparison.high < 0 and p < 0.05:
-        return "supported"
-    return "the opposite" if comparison.low > 0 else "open"
+    if p >= 0.05 or comparison.low <= 0 <= comparison.high:
+        return "open"
+    return "supported" if comparison.high < 0 else "the opposite"
 
 
 @pytest.mark.parametrize(
@@ -236,6 +237,17 @@ def test_the_table_of_a_longer_second_phase_follows_from_its_scores():
 def test_the_table_of_the_embedded_run_follows_from_its_scores():
     rows = rows_of_methods("README.md", "## Results of the embedded run", 0, EMBEDDED_RUN)
     assert_errors([row[1:] for row in rows], scores_of("embedded"), EMBEDDED_RUN)
+
+
+def test_what_has_no_score_is_listed():
+    scored = set()
+    for path in ROOT.glob("docs/data/*.csv"):
+        scored |= set(pd.read_csv(path).get("method", []))
+    page = (ROOT / "docs/results.md").read_text()
+    section = page.split("\n## What has no score here\n")[1].split("\n## ")[0]
+    listed = [" ".join(label.split()) for label in re.findall(r"\*(\S[^*]*)\*", section)]
+    unscored = sorted(method_files(ROOT / "config/methods").keys() - scored)
+    assert sorted(listed) == sorted(map(label_of, unscored))
 
 
 def test_the_tables_of_another_phantom_follow_from_its_scores(scores):

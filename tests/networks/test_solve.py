@@ -1,5 +1,6 @@
 """Linear methods find the linear map if there is one."""
 
+import pytest
 import torch
 from conftest import make_patch_data
 
@@ -37,10 +38,11 @@ def test_channel_affine_recovers_scale_and_offset():
     torch.testing.assert_close(found.offset, true.offset, rtol=1e-4, atol=1e-5)
 
 
-def test_ridge_recovers_a_linear_map_and_chooses_the_penalty_on_validation():
-    true = LinearPatch(TASK)
+@pytest.mark.parametrize("edge", [3, 5])
+def test_ridge_recovers_a_linear_map_and_chooses_the_penalty_on_validation(edge):
+    true = LinearPatch(TASK, edge=edge)
     training, validation = linear_data(true, seed=0), linear_data(true, seed=1)
-    found = LinearPatch(TASK)
+    found = LinearPatch(TASK, edge=edge)
     report = found.solve(training, validation, penalties=[1.0, 1e-8])
     assert report == {"penalty": 1e-8, "validation_mse": validate(found, validation)}
     torch.testing.assert_close(found.linear.conv.weight, true.linear.conv.weight, atol=1e-4, rtol=0)

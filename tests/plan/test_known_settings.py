@@ -13,7 +13,7 @@ SCHEMA = ROOT / "workflow/schemas/known_settings.schema.yaml"
 
 
 def row(ours):
-    return {"setting": "S", "certainty": "unknown", "paper": "", "ours": ours}
+    return {"setting": "S", "certainty": "not read", "paper": "", "ours": ours}
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from harmonization.plan.claims import read_claims
 from harmonization.report.claims import (
     ABSENT,
     BY_DESIGN,
+    NOT_EXCLUDED,
     NOT_SUPPORTED,
     SUPPORTED,
     UNDECIDABLE,
@@ -59,7 +60,7 @@ def judged(claims, gain, subjects=6, more=(), validation=()):
         (BELOW, 0.05, SUPPORTED),
         (BELOW, -0.05, NOT_SUPPORTED),
         (BELOW, 0.0, NOT_SUPPORTED),
-        (PLAIN | {"contains": -20}, 0.20, SUPPORTED),
+        (PLAIN | {"contains": -20}, 0.20, NOT_EXCLUDED),
         (PLAIN | {"contains": -20}, 0.05, NOT_SUPPORTED),
     ],
 )
@@ -76,12 +77,15 @@ def test_what_is_declared_must_pass_its_test_after_holm():
     alone = judged([declared], 0.05).iloc[0]
     assert (alone["p_holm"], alone["verdict"]) == (2 / 2**6, SUPPORTED)
     reference = np.linspace(1, 2, 7)
-    lost = reference * np.array([0.91, 0.92, 0.93, 0.94, 0.95, 0.96, 1.01])
-    scores = metrics([("msp", "0", "t", lost), ("one", "0", "t", reference)])
-    both = claims_table([declared, declared | {"id": "D"}], scores, pd.DataFrame(), METHODS)
-    assert both["p_holm"].tolist() == [2 * 4 / 2**7] * 2
-    assert both["verdict"].tolist() == [NOT_SUPPORTED] * 2
-    assert "0.0625" in both["reason"].iloc[0]
+    changed = np.array([0.09, 0.08, 0.07, 0.06, 0.05, 0.04, -0.01])
+    for sign, side in ((-1, "below"), (1, "above")):
+        scores = metrics(
+            [("msp", "0", "t", reference * (1 + sign * changed)), ("one", "0", "t", reference)]
+        )
+        both = claims_table([declared, declared | {"id": "D"}], scores, pd.DataFrame(), METHODS)
+        assert both["p_holm"].tolist() == [2 * 4 / 2**7] * 2
+        assert both["verdict"].tolist() == [NOT_SUPPORTED] * 2
+        assert both["reason"].iloc[0] == f"The interval lies {side} 0, but p is 0.0625 (Holm)."
 
 
 @pytest.mark.parametrize("subjects", [6, 7, 8])
@@ -91,8 +95,9 @@ def test_tests_that_no_result_could_pass_decide_nothing(subjects):
     assert row["p_holm"] == 5 * 2 / 2**subjects
     assert row["verdict"] == (SUPPORTED if subjects == 8 else UNDECIDABLE)
     assert subjects == 8 or row["reason"] == f"{subjects} subjects; 5 declared tests need 8."
-    # That the opposite holds is said by the interval.
-    assert "the opposite holds" in judged(declared, -0.05, subjects).iloc[0]["reason"]
+    opposite = judged(declared, -0.05, subjects).iloc[0]
+    assert opposite["verdict"] == (NOT_SUPPORTED if subjects == 8 else UNDECIDABLE)
+    assert ("the opposite holds" in opposite["reason"]) == (subjects == 8)
 
 
 def test_a_test_is_against_the_threshold_of_its_claim():

@@ -58,12 +58,12 @@ def sizes_of_orders(channels: int) -> list[int]:
 
 
 class Upscale(nn.Module):
-    """Unpadded 3^3 convolution to r^3 values for each channel, shuffled into space."""
+    """Unpadded convolution to r^3 values for each channel, shuffled into space."""
 
-    def __init__(self, features: int, channels: int, r: int) -> None:
+    def __init__(self, features: int, channels: int, r: int, edge: int = 3) -> None:
         super().__init__()
         self.r = r
-        self.conv = nn.Conv3d(features, channels * r**3, 3)
+        self.conv = nn.Conv3d(features, channels * r**3, edge)
 
     def forward(self, x: Tensor) -> Tensor:
         return pixel_shuffle(self.conv(x), self.r)

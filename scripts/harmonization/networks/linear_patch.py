@@ -1,6 +1,6 @@
 """A linear map of the neighbourhood (IQT-GL)."""
 
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -14,19 +14,37 @@ from harmonization.settings import NonNegative
 
 
 class LinearPatch(Network):
-    """A linear map of the 3^3 neighbourhood, IQT's global linear model (Alexander 2014)."""
+    """A linear map of each voxel's neighbourhood, IQT's global linear model (Alexander 2014).
 
-    def __init__(self, task: Task, components: dict[str, Network] | None = None) -> None:
+    Parameters
+    ----------
+    edge
+        Edge of the neighbourhood, in voxels.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        components: dict[str, Network] | None = None,
+        *,
+        edge: Literal[3, 5] = 3,
+    ) -> None:
         super().__init__(task, components)
-        self.linear = Upscale(task.channels, task.channels, task.r)
+        self.edge = edge
+        self.linear = Upscale(task.channels, task.channels, task.r, edge)
+
+    def _seen(self, x: Tensor) -> Tensor:
+        """The core of a window, and around it what the map sees."""
+        unseen = BORDER - self.edge // 2
+        return crop(x, unseen) if unseen else x
 
     def training_outputs(self, x: Tensor) -> tuple[Predictions, AuxiliaryLosses]:
-        return {self.task.target: self.linear(crop(x, BORDER - 1))}, []
+        return {self.task.target: self.linear(self._seen(x))}, []
 
     def solve(
         self, training: PatchData, validation: PatchData, *, penalties: list[NonNegative]
     ) -> dict[str, Any]:
-        """Ridge regression of the r^3 split voxels on the 3^3 neighbourhood.
+        """Ridge regression of the r^3 split voxels on the neighbourhood.
 
         Parameters
         ----------
@@ -36,13 +54,15 @@ class LinearPatch(Network):
         """
         convolution, r = self.linear.conv, self.task.r
         outputs, *kernel = convolution.weight.shape
-        features = kernel[0] * 27
+        features = kernel[0] * self.edge**3
         gram = torch.zeros(features + 1, features + 1, dtype=torch.float64)
         cross = torch.zeros(features + 1, outputs, dtype=torch.float64)
         voxels = 0
         for windows, cores in training.batches():
             target, mask = cores[self.task.target]
-            x = crop(windows, BORDER - 1).unfold(2, 3, 1).unfold(3, 3, 1).unfold(4, 3, 1)
+            x = self._seen(windows)
+            for axis in (2, 3, 4):
+                x = x.unfold(axis, self.edge, 1)
             x = x.permute(0, 2, 3, 4, 1, 5, 6, 7).reshape(-1, features)
             y = pixel_unshuffle(target, r).permute(0, 2, 3, 4, 1).reshape(-1, outputs)
             # A source voxel is used if all of its split voxels are in the mask.

@@ -121,7 +121,7 @@ class MultiStage(Network):
             known, border = features[name], component.feature_border
         else:
             known, border = pixel_unshuffle(first[name], component.task.r), 0
-        # Beyond that there is nothing: 0, which is also the mean of every coefficient.
+        # Beyond that, a branch sees zeros, inside a patch as at its edge.
         return known if border else functional.pad(known, 6 * (1,))
 
     def forward(self, x: Tensor) -> Predictions:

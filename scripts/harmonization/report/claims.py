@@ -19,6 +19,7 @@ from harmonization.report.comparison import (
 )
 
 SUPPORTED, NOT_SUPPORTED = "supported", "not supported"
+NOT_EXCLUDED = "not excluded"  # a size that the interval contains; a wide one contains many
 UNDECIDABLE, ABSENT = "not decidable at this scale", "not in this run"
 BY_DESIGN, UNTESTED = "answered by design", "not tested"
 ANSWERS = {"By design": BY_DESIGN, "Not tested": UNTESTED}  # how an answer without scores begins
@@ -178,15 +179,16 @@ def verdict(
         if inside and found.low <= 0 <= found.high:
             return UNDECIDABLE, f"The interval contains both {wanted:g} % and 0."
         where = "contains" if inside else "does not contain"
-        return SUPPORTED if inside else NOT_SUPPORTED, f"The interval {where} {wanted:g} %."
+        return NOT_EXCLUDED if inside else NOT_SUPPORTED, f"The interval {where} {wanted:g} %."
     limit = rule["below"]
-    if found.high >= limit:
-        opposite = found.low > limit
-        reason = f"lies above {limit:g}: the opposite holds" if opposite else f"contains {limit:g}"
-        return NOT_SUPPORTED, f"The interval {reason}."
+    if found.low <= limit <= found.high:
+        return NOT_SUPPORTED, f"The interval contains {limit:g}."
+    side = "below" if found.high < limit else "above"
     if p_holm is not None and p_holm >= SIGNIFICANT:
         if tests * least_p(found.n) >= SIGNIFICANT:
             needed = next(n for n in itertools.count(FEWEST) if tests * least_p(n) < SIGNIFICANT)
             return UNDECIDABLE, f"{found.n} subjects; {tests} declared tests need {needed}."
-        return NOT_SUPPORTED, f"The interval lies below {limit:g}, but p is {p_holm:.3g} (Holm)."
+        return NOT_SUPPORTED, f"The interval lies {side} {limit:g}, but p is {p_holm:.3g} (Holm)."
+    if side == "above":
+        return NOT_SUPPORTED, f"The interval lies above {limit:g}: the opposite holds."
     return SUPPORTED, f"The interval lies below {limit:g}."

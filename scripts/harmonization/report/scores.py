@@ -120,7 +120,7 @@ class Scoring:
     ) -> list[Score]:
         """Compute all scores of one prediction.
 
-        ``patch_mse`` is the paper's measure, in raw units, and ``patch_mse_standardised`` divides
+        ``patch_mse``, after the paper's, is in raw units; ``patch_mse_standardised`` divides
         each coefficient by its standard deviation. ``truth_mse`` is the same against the noise-free
         target, and ``excess`` against what the noisy target is expected to be, an unbiased
         estimate: less is not possible on average. In other `regions` than the brain they are means

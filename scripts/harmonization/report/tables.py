@@ -38,7 +38,7 @@ def subject_means(metrics: pd.DataFrame, metric: str, region: str = "brain") -> 
 def patch_mse_table(
     metrics: pd.DataFrame, methods: dict[str, dict[str, str]], targets: list[str]
 ) -> pd.DataFrame:
-    """Mean and standard deviation of the paper's measure over subjects.
+    """Mean and standard deviation of patch MSE over subjects.
 
     Returns
     -------
