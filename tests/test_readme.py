@@ -152,6 +152,23 @@ def test_the_declared_comparisons_follow_from_the_scores_of_every_subject(scores
         assert_declared(*row[2:5], row[6].removeprefix("not supported: "), *of_short)
 
 
+def test_the_table_of_trainings_follows_from_the_files():
+    _, rows = table_of("README.md", "## Eight folds", 2)
+    for training, runs, *shown in rows:
+        for run in re.findall(r"(\w+)\.yaml", runs):
+            config = yaml.safe_load((ROOT / f"config/{run}.yaml").read_text())
+            length = config.get("training", "short")
+            assert length == ("small" if training.startswith("long") else training)
+            for method, cell in zip(("espcn", "msp_espcn"), shown, strict=True):
+                (file,) = ROOT.glob(f"config/methods/*/{method}.yaml")
+                phases = yaml.safe_load(file.read_text())["training"][length]["phases"]
+                replaced = (config.get("overrides") or {}).get(method, {}).get("training", {})
+                phases = replaced.get(length, {}).get("phases", phases)
+                assert [int(n.replace(",", "")) for n in cell.split(" + ")] == [
+                    phase["steps"] for phase in phases
+                ], (run, method)
+
+
 def declared(scores, targets):
     """Each declared comparison of a run, its p after Holm's correction and its verdict."""
     changes = changes_of(scores, "msp_espcn", DECLARED, targets)
