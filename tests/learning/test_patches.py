@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harmonization.files import InputError, read_json, write_json
-from harmonization.images.coefficients import mean_by_order
+from harmonization.images.coefficients import mean_by_order, normalise
 from harmonization.images.nifti import write_image
 from harmonization.learning.lattice import BORDER, Lattice, pad_source, pad_target
 from harmonization.learning.manifest import Fold, common_layout, counted_patches, draw_patches
@@ -179,6 +179,39 @@ def fold(rng, tmp_path):
                 mask[:, :, : 4 * r + r // 2] = 0
             scans[subject][platform] = rng.standard_normal((*shape, 6)), mask
     return write_fold(tmp_path, scans, {"coarse": 1, "fine": 2})
+
+
+def test_patches_of_subjects_of_different_sizes_are_cut_from_their_own_images(rng, tmp_path):
+    """The smaller of two training subjects is filled up to the size of the other."""
+    scans = {}
+    for subject, shape in {
+        "a": (7, 14, 10),
+        "b": (12, 8, 14),
+        "c": (7,) * 3,
+        "d": (7,) * 3,
+    }.items():
+        scans[subject] = {}
+        for platform, r in (("source", 1), ("fine", 2)):
+            grid = tuple(n * r for n in shape)
+            scans[subject][platform] = rng.standard_normal((*grid, 6)), rng.random(grid) < 0.9
+    fold = Fold(write_fold(tmp_path, scans, {"fine": 2}))
+    data = read_part(fold, "train", ["fine"])
+    windows, cores = data.batch(torch.arange(len(data)))
+    assert sorted({int(subject) for subject in data.patches[:, 0]}) == [0, 1]
+    for (number, *core), window, target, mask in zip(
+        data.patches.tolist(), windows, *cores["fine"], strict=True
+    ):
+        subject = "ab"[number]
+        images = {p: fold.image(subject, p) for p in ("source", "fine")}
+        source, fine = (normalise(images[p], fold.normalisation[p]) for p in images)
+        inside = fold.mask(subject, "fine")[..., None] > 0
+        for found, image, edge, size in (
+            (window, pad_source(source, fold.lattice), 7, 11),
+            (target, pad_target(fine, fold.lattice, 2), 14, 14),
+            (mask, pad_target(inside, fold.lattice, 2), 14, 14),
+        ):
+            x, y, z = (slice(edge * n, edge * n + size) for n in core)
+            np.testing.assert_array_equal(found.permute(1, 2, 3, 0).numpy(), image[x, y, z])
 
 
 @pytest.mark.parametrize("part", ["train", "validation"])
