@@ -75,6 +75,25 @@ def test_training_learns_and_reports_every_look():
     assert math.isnan(result.history[0].training_mse)
 
 
+def test_the_error_on_validation_is_the_mean_over_platforms_of_that_of_patches():
+    """By hand, over more patches than one batch, of which each lies in the mask in part."""
+    data = make_patch_data(subjects=5, scales=SCALES)
+    for mask in data.masks.values():
+        mask.copy_(torch.rand(mask.shape) < 0.5)
+    network = HardSharing(Task(3, SCALES, None, 0))
+    errors = dict.fromkeys(SCALES, 0.0)
+    for number in range(len(data)):
+        window, cores = data.batch(torch.tensor([number]))
+        with torch.no_grad():
+            predictions = network(window)
+        for platform, (target, mask) in cores.items():
+            squared = (predictions[platform] - target).square().mean(dim=1, keepdim=True)
+            errors[platform] += squared[mask > 0].mean().item() / len(data)
+    assert len(data) == 40
+    assert errors["a"] != pytest.approx(errors["b"], rel=0.01)
+    assert validate(network, data) == pytest.approx((errors["a"] + errors["b"]) / 2, rel=1e-5)
+
+
 def test_the_network_keeps_the_best_weights_and_the_start_competes():
     wild = {**SETTINGS, "phases": [{"steps": 10, "learning_rate": 10.0}]}
     network, result = run(3, settings=wild)
