@@ -11,7 +11,13 @@ from harmonization.files import InputError, read_json, write_json
 from harmonization.images.coefficients import mean_by_order, normalise
 from harmonization.images.nifti import write_image
 from harmonization.learning.lattice import BORDER, Lattice, pad_source, pad_target
-from harmonization.learning.manifest import Fold, common_layout, counted_patches, draw_patches
+from harmonization.learning.manifest import (
+    Fold,
+    common_layout,
+    counted_patches,
+    draw_patches,
+    make_manifest,
+)
 from harmonization.learning.models import Specification, load_model
 from harmonization.learning.network import Task
 from harmonization.learning.patches import gather, patch_mse, read_part
@@ -228,6 +234,48 @@ def test_the_manifest_knows_nothing_of_the_test_subject(fold):
     manifest = read_json(fold)
     assert manifest["test"] == ["c"]
     assert set(manifest["patches"]) == set(manifest["files"]) == {"a", "b"}
+
+
+def test_coefficients_are_normalised_by_the_brains_of_the_training_subjects(rng, tmp_path):
+    """Subjects differ, and what lies outside a brain is far from what lies in it."""
+    scans = {}
+    for level, subject in enumerate("abcd", start=1):
+        scans[subject] = {}
+        for platform, r in (("source", 1), ("fine", 2)):
+            mask = rng.random((7 * r, 7 * r, 7 * r)) < 0.5 + 0.1 * level
+            image = level * rng.standard_normal((*mask.shape, 6)) + level**2
+            image[mask] += r * np.arange(6)
+            scans[subject][platform] = np.where(mask[..., None], image, 1e3), mask
+    fold = Fold(write_fold(tmp_path, scans, {"fine": 2}))
+    for platform in ("source", "fine"):
+        brains = [fold.image(s, platform)[scans[s][platform][1]] for s in "ab"]
+        voxels = np.concatenate(brains).astype(float)
+        statistics = fold.normalisation[platform]
+        np.testing.assert_allclose(statistics["mean"], voxels.mean(axis=0), rtol=1e-5)
+        np.testing.assert_allclose(statistics["std"], voxels.std(axis=0), rtol=1e-5)
+
+
+def test_only_training_subjects_lose_patches_where_data_are_limited(rng, tmp_path):
+    """Errors on validation are comparable between amounts of data."""
+    scans = {
+        s: {p: (rng.standard_normal((14, 14, 7, 6)), np.ones((14, 14, 7))) for p in ("source", "t")}
+        for s in "abcd"
+    }
+    parts = {"train": ["a", "b"], "validation": ["c"], "test": ["d"]}
+    whole = read_json(write_fold(tmp_path, scans, {"t": 1}))
+    images = {
+        s: {
+            platform: {role: tmp_path / entry["path"] for role, entry in roles.items()}
+            for platform, roles in whole["files"][s].items()
+        }
+        for s in "abc"
+    }
+    found = make_manifest(
+        tmp_path, parts, images, "source", {"t": 1}, Lattice(), {"order": 2}, limit=(3, 0)
+    )
+    assert {s: len(patches) for s, patches in found["patches"].items()} == {"a": 3, "b": 3, "c": 4}
+    assert found["patches"]["c"] == whole["patches"]["c"]
+    assert found["normalisation"] == whole["normalisation"]
 
 
 def test_a_subject_without_a_patch_that_counts_is_named(fold):
