@@ -9,7 +9,9 @@ from conftest import make_patch_data
 from harmonization.files import InputError
 from harmonization.learning.devices import choose_precision
 from harmonization.learning.layers import copy_state
+from harmonization.learning.models import FitSettings, NetworkModel
 from harmonization.learning.network import Task
+from harmonization.learning.patches import read_part
 from harmonization.learning.training import (
     batches,
     dead_units,
@@ -101,6 +103,26 @@ def test_the_network_keeps_the_best_weights_and_the_start_competes():
     validation = make_patch_data(scales={"a": 1}, seed=9)
     assert validate(network, validation) == pytest.approx(result.best.validation_mse)
     assert not network.training
+
+
+def test_networks_train_on_training_subjects_and_select_on_those_of_validation(
+    gained_fold, monkeypatch
+):
+    given = {}
+
+    def spy(network, training, validation, *others):
+        given.update(train=training, validation=validation)
+        return train(network, training, validation, *others)
+
+    monkeypatch.setattr("harmonization.learning.models.train", spy)
+    network = Espcn(Task(6, gained_fold.scales, "t", 0), width=8)
+    settings = SETTINGS | {"phases": [{"steps": 1, "learning_rate": 1e-3}]}
+    NetworkModel(network).fit(gained_fold, FitSettings(training=settings, report=quietly))
+    for part, data in given.items():
+        wanted = read_part(gained_fold, part, ["t"])
+        assert torch.equal(data.source, wanted.source), part
+        assert torch.equal(data.targets["t"], wanted.targets["t"]), part
+        assert torch.equal(data.patches, wanted.patches), part
 
 
 def test_a_frozen_part_that_there_is_not_is_refused():
