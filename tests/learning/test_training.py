@@ -1,5 +1,6 @@
 """The training loop: repeatable, honest about what it selected, and stopped by bad numbers."""
 
+import copy
 import math
 
 import pytest
@@ -105,6 +106,15 @@ def test_the_network_keeps_the_best_weights_and_the_start_competes():
     assert not network.training
 
 
+def test_a_phase_starts_from_the_best_weights_of_those_before():
+    """The first phase spoils the network, and the second is too gentle to move it."""
+    phases = [{"steps": 5, "learning_rate": rate} for rate in (10.0, 1e-30)]
+    _, result = run(3, settings={**SETTINGS, "phases": phases})
+    start, spoilt, last = (row.validation_mse for row in result.history)
+    assert spoilt > 2 * start
+    assert last == pytest.approx(start, rel=1e-6)
+
+
 def test_networks_train_on_training_subjects_and_select_on_those_of_validation(
     gained_fold, monkeypatch
 ):
@@ -200,6 +210,27 @@ def test_batches_visit_every_patch_once_an_epoch():
     for epoch in epochs:
         assert epoch.tolist() == list(range(10))
     assert len(next(batches(3, 12, seed=0))) == 3
+
+
+def test_patches_come_in_another_order_in_each_epoch_and_for_each_seed():
+    epochs = {}
+    for seed in (0, 1):
+        order = batches(20, 5, seed)
+        epochs[seed] = [torch.cat([next(order) for _ in range(4)]).tolist() for _ in range(2)]
+    (first, second), (other, _) = epochs.values()
+    assert len({tuple(epoch) for epoch in (first, second, other, range(20))}) == 4
+
+
+def test_the_seed_orders_the_patches_of_a_training():
+    """From one start, so that nothing else can make the weights differ."""
+    start, data = espcn(), make_patch_data(scales={"a": 1})
+    weights = []
+    for seed in (0, 0, 1):
+        network = copy.deepcopy(start)
+        train(network, data, data, SETTINGS, seed, report=quietly)
+        weights.append(network.output.conv.weight)
+    assert torch.equal(weights[0], weights[1])
+    assert not torch.equal(weights[0], weights[2])
 
 
 def test_the_rate_rises_and_falls():
