@@ -120,6 +120,15 @@ def test_nothing_to_learn_is_a_model_too(fit):
     assert (Card.read(folder).parameters, Card.read(folder).outcome) == (0, {})
 
 
+def test_the_unharmonised_source_is_predicted_in_its_own_units(command, fit, fold, tmp_path):
+    """Though the target's are others."""
+    source, mask = (fold.parent / f"z_source_{role}.nii" for role in ("sh", "mask"))
+    options = {"model": fit("identity", "identity"), "source": source, "mask": mask, "target": "a"}
+    assert command("predict", options | {"output": tmp_path / "prediction.nii"}) == (0, "")
+    image, _ = read_image(tmp_path / "prediction.nii")
+    np.testing.assert_allclose(image, read_image(source)[0], atol=1e-5)
+
+
 @pytest.mark.parametrize(
     ("plugin", "wing", "settings", "target"),
     [
