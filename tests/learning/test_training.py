@@ -23,6 +23,7 @@ from harmonization.learning.training import (
     validate,
 )
 from harmonization.networks.espcn import Espcn
+from harmonization.networks.fcsnet import Fcsnet
 from harmonization.networks.hard_sharing import HardSharing
 from harmonization.networks.multi_stage import MultiStage
 
@@ -95,6 +96,21 @@ def test_the_error_on_validation_is_the_mean_over_platforms_of_that_of_patches()
     assert len(data) == 40
     assert errors["a"] != pytest.approx(errors["b"], rel=0.01)
     assert validate(network, data) == pytest.approx((errors["a"] + errors["b"]) / 2, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings"), [(HardSharing, {"blocks": 1}), (Fcsnet, {"widths": [8], "dropout": 0.5})]
+)
+def test_to_measure_an_error_changes_nothing(kind, settings):
+    """A network in training drops channels, and notes the means of what it sees."""
+    network, data = kind(Task(3, {"a": 1}, "a", 0), **settings), make_patch_data(scales={"a": 1})
+    before, errors = copy_state(network), []
+    for _ in range(2):
+        network.train()
+        errors.append(validate(network, data))
+    assert errors[0] == errors[1]
+    for name, value in network.state_dict().items():
+        assert torch.equal(value, before[name]), name
 
 
 def test_the_network_keeps_the_best_weights_and_the_start_competes():
