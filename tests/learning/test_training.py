@@ -131,6 +131,31 @@ def test_a_phase_starts_from_the_best_weights_of_those_before():
     assert last == pytest.approx(start, rel=1e-6)
 
 
+def test_the_history_tells_the_rate_of_each_step_and_the_error_since_the_last_look():
+    """By hand: a batch holds all patches, so a step's error is the one of the look before."""
+    phases = [
+        {"steps": 4, "learning_rate": 1e-3, "warm_up": 2},
+        {"steps": 3, "learning_rate": 1e-4},
+    ]
+    data, start, rows = make_patch_data(scales={"a": 1}), espcn(), {}
+    for every in (1, 3):
+        settings = {"batch_size": len(data), "validate_every": every, "phases": phases}
+        result = train(copy.deepcopy(start), data, data, settings, 0, report=quietly)
+        rows[every] = {row.step: row for row in result.history}
+    rates = [row.learning_rate for row in rows[1].values()]
+    assert rates == pytest.approx([0, 5e-4, 1e-3, 1e-3, 5e-4, 1e-4, 7.5e-5, 2.5e-5])
+    assert [row.phase for row in rows[1].values()] == [0, 1, 1, 1, 1, 2, 2, 2]
+    errors = [row.validation_mse for row in rows[1].values()]
+    # No step made it worse, so the second phase starts where the first ended.
+    assert errors == sorted(errors, reverse=True)
+    found = [row.training_mse for row in rows[1].values()]
+    assert found[1:] == pytest.approx(errors[:-1], rel=1e-5)
+    # Steps between looks count from the start of a phase, whose end is looked at, too.
+    expected = {3: sum(errors[:3]) / 3, 4: errors[3], 7: sum(errors[4:7]) / 3}
+    since = {step: row.training_mse for step, row in rows[3].items() if step}
+    assert since == pytest.approx(expected, rel=1e-5)
+
+
 def test_networks_train_on_training_subjects_and_select_on_those_of_validation(
     gained_fold, monkeypatch
 ):
