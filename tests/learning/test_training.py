@@ -221,7 +221,7 @@ def test_bfloat16_learns_what_float32_learns(kind):
         assert result.best.validation_mse < 0.9 * result.history[0].validation_mse
         assert {p.dtype for p in network.parameters()} == {torch.float32}
     assert errors[torch.bfloat16] != errors[torch.float32]
-    assert errors[torch.bfloat16] == pytest.approx(errors[torch.float32], rel=0.02)
+    assert errors[torch.bfloat16] == pytest.approx(errors[torch.float32], rel=0.05)
 
 
 @pytest.mark.parametrize(
