@@ -233,6 +233,8 @@ def command(monkeypatch, capsys):
 @pytest.fixture(autouse=True)
 def _one_thread():
     torch.set_num_threads(1)
+    # Networks start the same in every run of a test, whichever tests ran before.
+    torch.manual_seed(0)
 
 
 @pytest.fixture(scope="session")

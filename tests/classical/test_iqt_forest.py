@@ -63,11 +63,15 @@ def fitted(fold, **settings):
     return model, model.fit(fold, FitSettings()).card
 
 
+def solved(fold, penalties):
+    """Ridge, and what its fit reports."""
+    model = NetworkModel(LinearPatch(Task(CHANNELS, fold.scales, "t", 0)))
+    return model, model.fit(fold, FitSettings(solve={"penalties": penalties})).card
+
+
 def ridge(fold, penalties):
-    """Ridge's prediction of the validation subject, and the card that it needs."""
-    network = LinearPatch(Task(CHANNELS, fold.scales, "t", 0))
-    model = NetworkModel(network)
-    model.fit(fold, FitSettings(solve={"penalties": penalties}))
+    """Ridge's prediction of the validation subject."""
+    model, _ = solved(fold, penalties)
     units = {
         "input": fold.normalisation["source"],
         "outputs": {"t": fold.normalisation["t"]},
@@ -93,6 +97,9 @@ def test_one_leaf_is_ridge(tmp_path, rng, r, penalty):
     model, card = fitted(fold, depth=0, penalties=[penalty])
     assert card["leaves"] == 1
     np.testing.assert_allclose(predicted(model, fold), ridge(fold, [penalty]), atol=1e-5)
+    # Both select on the same subjects, by the same measure: of whole images, and of patches.
+    _, outcome = solved(fold, [penalty])
+    assert card["validation_mse"] == pytest.approx(outcome["validation_mse"], rel=1e-5)
 
 
 def test_a_node_takes_the_penalty_that_is_best_for_the_half_that_validates(tmp_path, rng):

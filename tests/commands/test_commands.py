@@ -382,16 +382,24 @@ def to_score(tmp_path):
 
 
 def test_predictions_of_all_seeds_are_scored_and_the_first_is_shown(command, to_score, tmp_path):
-    image, affine = read_image(to_score["prediction"])
-    write_image(tmp_path / "second.nii", image + 0.5, affine)
-    both = [to_score["prediction"], tmp_path / "second.nii"]
-    options = to_score | {"seed": ["0", "1"], "prediction": both}
-    assert command("evaluate", options) == (0, "")
-    rows = pd.read_csv(to_score["output"])
-    of_seed = rows[rows["metric"] == "patch_mse"].set_index("seed")["value"]
-    assert of_seed.to_dict() == {0: pytest.approx(0.25), 1: pytest.approx(1.0)}
-    shown = np.load(to_score["slice"])
-    assert shown["prediction"].max() == pytest.approx(1.5)
+    """Of two targets and two seeds, four predictions that are off by as much as no other is."""
+    image, affine = read_image(to_score["measured"])
+    wrong = {("0", "t"): 0.5, ("0", "u"): 1.0, ("1", "t"): 1.5, ("1", "u"): 2.0}
+    predictions = [tmp_path / f"{target}-{seed}.nii" for seed, target in wrong]
+    for path, offset in zip(predictions, wrong.values(), strict=True):
+        write_image(path, image + np.float32(offset), affine)
+    manifest = read_json(to_score["manifest"])
+    manifest |= {"scales": {"t": 1, "u": 1}, "normalisation": dict.fromkeys("tu", STATISTICS)}
+    write_json(to_score["manifest"], manifest)
+    slices = [tmp_path / "t.npz", tmp_path / "u.npz"]
+    options = to_score | {"seed": ["0", "1"], "target": ["t", "u"], "prediction": predictions}
+    options |= {role: [to_score[role]] * 2 for role in ("measured", "mask", "sidecar", "own-mask")}
+    assert command("evaluate", options | {"slice": slices}) == (0, "")
+    rows = pd.read_csv(to_score["output"], dtype={"seed": str})
+    found = rows[rows["metric"] == "patch_mse"].set_index(["seed", "target"])["value"]
+    assert found.to_dict() == {k: pytest.approx(offset**2) for k, offset in wrong.items()}
+    shown = [np.load(path)["prediction"].max() for path in slices]
+    assert shown == [pytest.approx(1 + wrong["0", target]) for target in "tu"]
 
 
 def test_a_prediction_on_another_grid_is_not_scored(command, to_score):

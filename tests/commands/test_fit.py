@@ -1,5 +1,6 @@
 """Fit and predict: one command each for networks, closed forms and rivals that are no networks."""
 
+import itertools
 import json
 import re
 
@@ -50,6 +51,7 @@ def fit(command, fold, tmp_path):
         wing="networks",
         refused="",
         seeded_as=None,
+        number=0,
         **settings,
     ):
         folder = tmp_path / f"models/{method}-{target}-{seed}"
@@ -59,7 +61,7 @@ def fit(command, fold, tmp_path):
             "settings": json.dumps(given | settings),
             "manifest": fold,
             "target": target,
-            "fold": 0,
+            "fold": number,
             "seed": seed,
             "seeded-as": seeded_as,
             "output": folder,
@@ -118,6 +120,15 @@ def test_nothing_to_learn_is_a_model_too(fit):
     assert (Card.read(folder).parameters, Card.read(folder).outcome) == (0, {})
 
 
+def test_the_unharmonised_source_is_predicted_in_its_own_units(command, fit, fold, tmp_path):
+    """Though the target's are others."""
+    source, mask = (fold.parent / f"z_source_{role}.nii" for role in ("sh", "mask"))
+    options = {"model": fit("identity", "identity"), "source": source, "mask": mask, "target": "a"}
+    assert command("predict", options | {"output": tmp_path / "prediction.nii"}) == (0, "")
+    image, _ = read_image(tmp_path / "prediction.nii")
+    np.testing.assert_allclose(image, read_image(source)[0], atol=1e-5)
+
+
 @pytest.mark.parametrize(
     ("plugin", "wing", "settings", "target"),
     [
@@ -158,6 +169,20 @@ def test_two_components_of_one_target_both_arrive(fit):
         for key, value in load_file(component / "weights.safetensors").items():
             assert torch.allclose(weights[f"first_stage.{name}.{key}"], value, atol=1e-6)
     assert list(card.outcome["contributions"]) == ["espcn-a-0", "espcn-a-1"]
+
+
+def test_every_seed_target_and_fold_draws_other_random_numbers(fit):
+    """Trainings that move nothing tell where they started."""
+    still = {**TRAINING, "phases": [{"steps": 1, "learning_rate": 1e-30}]}
+    folders = [
+        fit("one", "espcn", training=still),
+        fit("one", "espcn", seed=1, training=still),
+        fit("one", "espcn", target="b", training=still),
+        fit("other_fold", "espcn", number=1, seeded_as="one", training=still),
+    ]
+    starts = [load_file(f / "weights.safetensors")["features.0.weight"] for f in folders]
+    for one, other in itertools.combinations(starts, 2):
+        assert not torch.allclose(one, other)
 
 
 def test_components_that_do_not_fit_are_one_line(fit):

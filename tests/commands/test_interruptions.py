@@ -1,6 +1,7 @@
 """The command `fit`, killed, stopped or without space on its disk."""
 
 import errno
+import functools
 import json
 import os
 import signal
@@ -20,6 +21,12 @@ PHASES = [
     {"steps": 60, "learning_rate": 3e-4},
 ]
 TRAINING = {"batch_size": 4, "validate_every": 20, "phases": PHASES}
+# A line for each step: as nobody reads them, the pipe is full long before the training ends.
+TALKATIVE = {
+    "training": TRAINING | {"validate_every": 1, "phases": [PHASES[0], PHASES[1] | {"steps": 140}]},
+    "width": 8,
+}
+PIPE = 4096  # bytes, for about 50 lines
 MADE = "weights.safetensors", "card.json", "history.csv"
 KILLS = 20
 
@@ -35,12 +42,13 @@ def fold(tmp_path_factory):
     return write_fold(tmp_path_factory.mktemp("fold"), scans, SCALES)
 
 
-@pytest.fixture
-def start(fold, tmp_path):
-    """Start the command for a model of this name; gives the process."""
+@pytest.fixture(scope="module")
+def start_in(fold):
+    """Start the command for a model of this name in a folder; gives the process."""
 
-    def run(name, every="0.02", training=TRAINING, output=tmp_path, prefix=()):
+    def run(output, name, every="0.02", training=TRAINING, width=100, prefix=()):
         settings = FIT_SETTINGS | {"plugin": "espcn", "training": training}
+        settings["settings"] = {"width": width}
         options = {
             "method": "espcn",
             "settings": json.dumps(settings),
@@ -58,9 +66,23 @@ def start(fold, tmp_path):
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            pipesize=PIPE,
         )
 
     return run
+
+
+@pytest.fixture
+def start(start_in, tmp_path):
+    return functools.partial(start_in, tmp_path)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(start_in, tmp_path_factory):
+    """Digests of a talkative training that nothing has stopped."""
+    output = tmp_path_factory.mktemp("undisturbed")
+    finished(start_in(output, "undisturbed", **TALKATIVE))
+    return digests(output / "models/undisturbed")
 
 
 def finished(process):
@@ -99,10 +121,10 @@ def test_killed_at_any_moment_it_ends_with_the_same_bytes(start, tmp_path):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_it_with_one_line_and_a_checkpoint(start, tmp_path, number):
-    process = start("stopped", every="1000")
+def test_a_signal_ends_it_with_one_line_and_a_checkpoint(start, tmp_path, undisturbed, number):
+    process = start("stopped", every="1000", **TALKATIVE)
     said = [process.stdout.readline()]
-    assert said[0].startswith("espcn a fold 0 seed 0: step 20/120")
+    assert said[0].startswith("espcn a fold 0 seed 0: step 1/200")
     process.send_signal(number)
     said += process.communicate()[0].splitlines()
     assert process.returncode == 1
@@ -110,10 +132,9 @@ def test_a_signal_ends_it_with_one_line_and_a_checkpoint(start, tmp_path, number
     assert "run it again to go on from there" in said[-1]
     assert not any("Traceback" in line for line in said)
     assert not (tmp_path / "models").exists()
-    said = finished(start("stopped", every="1000"))
+    said = finished(start("stopped", every="1000", **TALKATIVE))
     assert "go on after step" in said
-    finished(start("undisturbed"))
-    assert digests(tmp_path / "models/stopped") == digests(tmp_path / "models/undisturbed")
+    assert digests(tmp_path / "models/stopped") == undisturbed
 
 
 @pytest.fixture
@@ -132,10 +153,10 @@ def full_disk(tmp_path):
     subprocess.run(["umount", folder], check=True)
 
 
-def test_a_full_disk_gives_one_line_and_no_broken_file(start, full_disk):
+def test_a_full_disk_gives_one_line_and_no_broken_file(start_in, full_disk):
     folder, prefix, reason = full_disk
     short = TRAINING | {"phases": [{"steps": 4, "learning_rate": 1e-3}]}
-    process = start("full", every="0", training=short, output=folder, prefix=prefix)
+    process = start_in(folder, "full", every="0", training=short, prefix=prefix)
     said = process.communicate()[0].splitlines()
     assert process.returncode == 1
     assert said[-1].startswith("error: ")

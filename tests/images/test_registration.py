@@ -227,10 +227,11 @@ def test_similarity_knows_what_two_images_share(smooth, rng):
 def test_directions_turn_with_the_head_and_ignore_scale():
     rotation = Rotation.from_euler("xyz", [10, 20, 30], degrees=True).as_matrix()
     transform = np.eye(4)
-    transform[:3, :3] = rotation @ np.diag([1.1, 0.9, 1.05])
+    # A symmetric stretch along axes of its own turns nothing.
+    transform[:3, :3] = rotation @ [[1.1, 0.05, -0.03], [0.05, 0.9, 0.08], [-0.03, 0.08, 1.05]]
     in_head = np.eye(3)
     in_scanner = in_head @ rotation.T
-    np.testing.assert_allclose(rotate_directions(in_scanner, transform), in_head, atol=0.1)
+    np.testing.assert_allclose(rotate_directions(in_scanner, transform), in_head, atol=1e-9)
     np.testing.assert_allclose(np.linalg.norm(rotate_directions(in_scanner, transform), axis=1), 1)
 
 

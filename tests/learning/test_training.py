@@ -1,5 +1,6 @@
 """The training loop: repeatable, honest about what it selected, and stopped by bad numbers."""
 
+import copy
 import math
 
 import pytest
@@ -9,7 +10,9 @@ from conftest import make_patch_data
 from harmonization.files import InputError
 from harmonization.learning.devices import choose_precision
 from harmonization.learning.layers import copy_state
+from harmonization.learning.models import FitSettings, NetworkModel
 from harmonization.learning.network import Task
+from harmonization.learning.patches import read_part
 from harmonization.learning.training import (
     batches,
     dead_units,
@@ -20,6 +23,7 @@ from harmonization.learning.training import (
     validate,
 )
 from harmonization.networks.espcn import Espcn
+from harmonization.networks.fcsnet import Fcsnet
 from harmonization.networks.hard_sharing import HardSharing
 from harmonization.networks.multi_stage import MultiStage
 
@@ -75,6 +79,40 @@ def test_training_learns_and_reports_every_look():
     assert math.isnan(result.history[0].training_mse)
 
 
+def test_the_error_on_validation_is_the_mean_over_platforms_of_that_of_patches():
+    """By hand, over more patches than one batch, of which each lies in the mask in part."""
+    data = make_patch_data(subjects=5, scales=SCALES)
+    for mask in data.masks.values():
+        mask.copy_(torch.rand(mask.shape) < 0.5)
+    network = HardSharing(Task(3, SCALES, None, 0))
+    errors = dict.fromkeys(SCALES, 0.0)
+    for number in range(len(data)):
+        window, cores = data.batch(torch.tensor([number]))
+        with torch.no_grad():
+            predictions = network(window)
+        for platform, (target, mask) in cores.items():
+            squared = (predictions[platform] - target).square().mean(dim=1, keepdim=True)
+            errors[platform] += squared[mask > 0].mean().item() / len(data)
+    assert len(data) == 40
+    assert errors["a"] != pytest.approx(errors["b"], rel=0.01)
+    assert validate(network, data) == pytest.approx((errors["a"] + errors["b"]) / 2, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings"), [(HardSharing, {"blocks": 1}), (Fcsnet, {"widths": [8], "dropout": 0.5})]
+)
+def test_to_measure_an_error_changes_nothing(kind, settings):
+    """A network in training drops channels, and notes the means of what it sees."""
+    network, data = kind(Task(3, {"a": 1}, "a", 0), **settings), make_patch_data(scales={"a": 1})
+    before, errors = copy_state(network), []
+    for _ in range(2):
+        network.train()
+        errors.append(validate(network, data))
+    assert errors[0] == errors[1]
+    for name, value in network.state_dict().items():
+        assert torch.equal(value, before[name]), name
+
+
 def test_the_network_keeps_the_best_weights_and_the_start_competes():
     wild = {**SETTINGS, "phases": [{"steps": 10, "learning_rate": 10.0}]}
     network, result = run(3, settings=wild)
@@ -82,6 +120,60 @@ def test_the_network_keeps_the_best_weights_and_the_start_competes():
     validation = make_patch_data(scales={"a": 1}, seed=9)
     assert validate(network, validation) == pytest.approx(result.best.validation_mse)
     assert not network.training
+
+
+def test_a_phase_starts_from_the_best_weights_of_those_before():
+    """The first phase spoils the network, and the second is too gentle to move it."""
+    phases = [{"steps": 5, "learning_rate": rate} for rate in (10.0, 1e-30)]
+    _, result = run(3, settings={**SETTINGS, "phases": phases})
+    start, spoilt, last = (row.validation_mse for row in result.history)
+    assert spoilt > 2 * start
+    assert last == pytest.approx(start, rel=1e-6)
+
+
+def test_the_history_tells_the_rate_of_each_step_and_the_error_since_the_last_look():
+    """By hand: a batch holds all patches, so a step's error is the one of the look before."""
+    phases = [
+        {"steps": 4, "learning_rate": 1e-3, "warm_up": 2},
+        {"steps": 3, "learning_rate": 1e-4},
+    ]
+    data, start, rows = make_patch_data(scales={"a": 1}), espcn(), {}
+    for every in (1, 3):
+        settings = {"batch_size": len(data), "validate_every": every, "phases": phases}
+        result = train(copy.deepcopy(start), data, data, settings, 0, report=quietly)
+        rows[every] = {row.step: row for row in result.history}
+    rates = [row.learning_rate for row in rows[1].values()]
+    assert rates == pytest.approx([0, 5e-4, 1e-3, 1e-3, 5e-4, 1e-4, 7.5e-5, 2.5e-5])
+    assert [row.phase for row in rows[1].values()] == [0, 1, 1, 1, 1, 2, 2, 2]
+    errors = [row.validation_mse for row in rows[1].values()]
+    # No step made it worse, so the second phase starts where the first ended.
+    assert errors == sorted(errors, reverse=True)
+    found = [row.training_mse for row in rows[1].values()]
+    assert found[1:] == pytest.approx(errors[:-1], rel=1e-5)
+    # Steps between looks count from the start of a phase, whose end is looked at, too.
+    expected = {3: sum(errors[:3]) / 3, 4: errors[3], 7: sum(errors[4:7]) / 3}
+    since = {step: row.training_mse for step, row in rows[3].items() if step}
+    assert since == pytest.approx(expected, rel=1e-5)
+
+
+def test_networks_train_on_training_subjects_and_select_on_those_of_validation(
+    gained_fold, monkeypatch
+):
+    given = {}
+
+    def spy(network, training, validation, *others):
+        given.update(train=training, validation=validation)
+        return train(network, training, validation, *others)
+
+    monkeypatch.setattr("harmonization.learning.models.train", spy)
+    network = Espcn(Task(6, gained_fold.scales, "t", 0), width=8)
+    settings = SETTINGS | {"phases": [{"steps": 1, "learning_rate": 1e-3}]}
+    NetworkModel(network).fit(gained_fold, FitSettings(training=settings, report=quietly))
+    for part, data in given.items():
+        wanted = read_part(gained_fold, part, ["t"])
+        assert torch.equal(data.source, wanted.source), part
+        assert torch.equal(data.targets["t"], wanted.targets["t"]), part
+        assert torch.equal(data.patches, wanted.patches), part
 
 
 def test_a_frozen_part_that_there_is_not_is_refused():
@@ -129,7 +221,7 @@ def test_bfloat16_learns_what_float32_learns(kind):
         assert result.best.validation_mse < 0.9 * result.history[0].validation_mse
         assert {p.dtype for p in network.parameters()} == {torch.float32}
     assert errors[torch.bfloat16] != errors[torch.float32]
-    assert errors[torch.bfloat16] == pytest.approx(errors[torch.float32], rel=0.02)
+    assert errors[torch.bfloat16] == pytest.approx(errors[torch.float32], rel=0.05)
 
 
 @pytest.mark.parametrize(
@@ -159,6 +251,27 @@ def test_batches_visit_every_patch_once_an_epoch():
     for epoch in epochs:
         assert epoch.tolist() == list(range(10))
     assert len(next(batches(3, 12, seed=0))) == 3
+
+
+def test_patches_come_in_another_order_in_each_epoch_and_for_each_seed():
+    epochs = {}
+    for seed in (0, 1):
+        order = batches(20, 5, seed)
+        epochs[seed] = [torch.cat([next(order) for _ in range(4)]).tolist() for _ in range(2)]
+    (first, second), (other, _) = epochs.values()
+    assert len({tuple(epoch) for epoch in (first, second, other, range(20))}) == 4
+
+
+def test_the_seed_orders_the_patches_of_a_training():
+    """From one start, so that nothing else can make the weights differ."""
+    start, data = espcn(), make_patch_data(scales={"a": 1})
+    weights = []
+    for seed in (0, 0, 1):
+        network = copy.deepcopy(start)
+        train(network, data, data, SETTINGS, seed, report=quietly)
+        weights.append(network.output.conv.weight)
+    assert torch.equal(weights[0], weights[1])
+    assert not torch.equal(weights[0], weights[2])
 
 
 def test_the_rate_rises_and_falls():

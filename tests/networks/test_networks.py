@@ -20,7 +20,7 @@ from harmonization.learning.network import Network, Task
 from harmonization.learning.patches import patch_mse
 from harmonization.networks.cascade import Cascade
 from harmonization.networks.cross_stitch import CrossStitch, channels_of, stages
-from harmonization.networks.diqt import Diqt
+from harmonization.networks.diqt import Diqt, ReversibleBlock
 from harmonization.networks.ensemble import Ensemble
 from harmonization.networks.espcn import Espcn
 from harmonization.networks.fcsnet import Fcsnet
@@ -138,6 +138,21 @@ def test_one_target_alone_is_predicted_as_among_all(name, target):
         with torch.no_grad():
             outputs.append(predict(model.network))
     assert torch.equal(*outputs)
+
+
+@pytest.mark.parametrize("channels", [4, 5])
+def test_a_reversible_block_can_be_undone(channels):
+    """From its second half back to its first, as in its paper."""
+    block = ReversibleBlock(channels).eval()
+    for half in (block.f, block.g):
+        torch.nn.init.normal_(half[-1].weight)
+    x = torch.randn(2, channels, 5, 5, 5)
+    with torch.no_grad():
+        y1, y2 = block(x).split(block.halves, dim=1)
+        x2 = y2 - block.g(y1)
+        x1 = y1 - block.f(x2)
+        assert not torch.allclose(y2, x2, atol=0.1)
+    torch.testing.assert_close(torch.cat([x1, x2], dim=1), x, rtol=1e-4, atol=1e-4)
 
 
 def test_hard_sharing_computes_no_head_that_is_not_asked_for():

@@ -1,6 +1,7 @@
 """The digital travelling heads: deterministic, plausible, and the same on every platform."""
 
 import copy
+import dataclasses
 import functools
 
 import numpy as np
@@ -15,6 +16,7 @@ from harmonization.phantom import acquisition
 from harmonization.phantom.acquisition import acquire, gradient_scheme, scan_grid
 from harmonization.phantom.atlas import (
     POPULATIONS,
+    SPACING,
     draw_bundle,
     main_directions,
     region_names,
@@ -219,7 +221,19 @@ def test_fractions_and_directions_are_normalised(atlas):
     np.testing.assert_allclose(shares.sum(axis=1), 1, rtol=1e-4)
     length = np.linalg.norm(directions, axis=2)
     np.testing.assert_allclose(length[shares > 0], 1, rtol=1e-4)
-    assert (shares[shares > 0] > 0).all()
+    assert (shares >= 0).all()
+    assert (length[shares == 0] == 0).all()
+
+
+def test_populations_with_less_than_a_tenth_of_the_white_matter_are_dropped(atlas):
+    """By the traces of their maps: 0.05, 0.2 and 0.75 of the white matter leave 0, 0.1 and 0.65."""
+    fibres = np.zeros((3, 3, 3, 3, 6), np.float32)
+    fibres[..., [0, 3, 5]] = np.array([[0.05], [0.2], [0.75]]) / 3
+    even = dataclasses.replace(
+        atlas, fibres=fibres.reshape(3, 3, 3, -1), fibre_origin=-SPACING * np.ones(3)
+    )
+    _, shares = even.fibres_at(np.zeros((1, 3)))
+    np.testing.assert_allclose(shares, [[0, 0.1 / 0.75, 0.65 / 0.75]], atol=1e-6)
 
 
 def test_main_directions_are_those_of_the_largest_eigenvalue(rng):

@@ -52,6 +52,19 @@ def test_scaled_coefficients_have_that_error_of_their_energy(target):
     assert found["brain", "angular_error"] == pytest.approx(0, abs=1e-3)
 
 
+def test_a_standardised_error_counts_in_the_deviation_of_each_coefficient(target):
+    """Of three deviations everywhere but in one coefficient, where it is of four."""
+    mask, lattice = np.ones(SHAPE, bool), Lattice()
+    std = np.arange(1.0, 29.0)
+    statistics = {"mean": [5.0] * 28, "std": std.tolist()}
+    scoring = Scoring(mask, lattice, 1, statistics, lattice.counted([mask], [1]))
+    off = np.where(np.arange(28) == 20, 4, 3) * std
+    found = {(s.region, s.metric): s.value for s in scoring.scores(target + off, target)}
+    wanted = (27 * 9 + 16) / 28
+    assert found["brain", "patch_mse_standardised"] == pytest.approx(wanted, rel=1e-4)
+    assert found["brain", "patch_mse"] == pytest.approx(np.mean(off**2), rel=1e-4)
+
+
 def test_one_order_that_vanishes_is_all_of_its_error(target):
     prediction = target * (coefficient_orders(6) != 4)
     found = scored(prediction, target)
