@@ -139,12 +139,13 @@ def test_changes_are_of_each_subject_after_the_mean_over_seeds():
     metrics = pd.DataFrame(
         [
             *(row("msp", "01", value, seed=seed) for seed, value in enumerate([1.0, 3.0])),
-            row("msp", "02", 4.0),
+            *(row("msp", "02", 4.0, seed=seed) for seed in (0, 1)),
             row("ridge", "01", 3.0),
             row("ridge", "02", 3.0),
         ]
     )
-    changes = paired_changes(metrics, "patch_mse", "msp").set_index(["method", "subject"])["change"]
+    changes = paired_changes(metrics, "patch_mse", ["ridge", "msp"], "msp")
+    changes = changes.set_index(["method", "subject"])["change"]
     # By hand: 3 against the mean of 1 and 3, and 3 against 4.
     assert changes["ridge"].to_dict() == {"01": 50.0, "02": -25.0}
     assert changes["msp"].to_dict() == {"01": 0.0, "02": 0.0}
@@ -158,10 +159,8 @@ def test_an_excess_of_nothing_has_no_change():
             for method, value in (("msp", of_msp), ("ridge", 1.0))
         ]
     )
-    changes = paired_changes(metrics, "excess", "msp")
-    assert changes.loc[changes["method"] == "ridge", ["subject", "change"]].to_numpy().tolist() == [
-        ["02", -50.0]
-    ]
+    changes = paired_changes(metrics, "excess", ["ridge"], "msp")
+    assert changes[["subject", "change"]].to_numpy().tolist() == [["02", -50.0]]
 
 
 @pytest.mark.parametrize(
@@ -478,7 +477,7 @@ def test_a_missing_subject_is_no_gap_in_a_figure(command, of_scores, tmp_path):
     options = {**of_scores, "reference": "msp", "output": [tmp_path / "figure.png"]}
     status, error = command("plot_improvements", options)
     assert status == 1
-    assert "no score of ridge on a for subject 02" in error
+    assert "patch_mse of ridge, seed 0, is missing for subject 02" in error
 
 
 def test_the_figure_of_costs_sums_all_fits_that_a_method_needs(
