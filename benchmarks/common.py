@@ -108,7 +108,7 @@ def cases_of(methods: list[str] | None, cases: list[Case]) -> list[Case]:
 
 
 def specification(plan: Plan, key: ModelKey) -> Specification:
-    """Specification of a model, components included, as the command `fit` makes it."""
+    """Specification of a model, components included, as the plan of a run describes it."""
     return Specification.from_json(plan.specification(key))
 
 
