@@ -412,7 +412,8 @@ def test_learning_curves_show_where_they_start_and_what_is_linear():
     )
     linear = {("a", 0): 0.35, ("a", 1): 0.36, ("all", 0): 0.37}
     labels = {"net": "Net", "mtl": "MTL"}
-    (figure,) = draw_learning_curves(history, labels, TARGETS, linear)
+    (figure,) = draw_learning_curves(history, labels, TARGETS, linear, "Ridge")
+    assert "Ridge on validation" in [text.get_text() for text in figure.legends[0].get_texts()]
     a, b, together = figure.axes
     # Means over the folds, by hand.
     assert drawn(a, "linear", "y") == pytest.approx([0.355, 0.355])
@@ -437,7 +438,7 @@ def test_a_page_has_at_most_eight_methods_in_the_order_of_the_tables():
     names = [f"m{n}" for n in range(19)]
     history = pd.concat([curve(name, target) for name in names for target in TARGETS])
     labels = {name: f"{LONG} {name}" for name in reversed(names)}
-    pages = draw_learning_curves(history, labels, TARGETS, {})
+    pages = draw_learning_curves(history, labels, TARGETS, {}, "")
     assert [len(page.axes) for page in pages] == [16, 16, 6]
     assert pages[0].axes[0].get_title().startswith(f"{LONG} m18")
     for page in pages:
@@ -524,6 +525,7 @@ def test_figures_of_models_are_written(command, tmp_path):
         "targets": TARGETS,
     }
     figures_of(command, "plot_branches", options, tmp_path)
+    options["labels"] = json.dumps({"msp": "MSP", "ridge": "Ridge"})
     linear = json.dumps({"ridge": {"a": [0]}})
     figures_of(command, "plot_learning_curves", {**options, "linear": linear}, tmp_path)
 

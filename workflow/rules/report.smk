@@ -271,7 +271,7 @@ rule describe_methods:
         # In the order of the methods.
         methods=lambda w: json.dumps(REPORT.described()),
         # BibTeX is full of braces, in which Snakemake would look for wildcards.
-        references=lambda w: as_json(REPORT.references()),
+        references=lambda w: as_json(REPORT.bibliography()),
     message:
         "Describe the methods"
     shell:
@@ -592,7 +592,7 @@ rule plot_learning_curves:
         models=lambda w: json.dumps(TRAINED),
         linear=lambda w: json.dumps(LINEAR),
         folds=lambda w: json.dumps(PLAN.test_subjects()),
-        labels=lambda w: json.dumps(REPORT.labels(TRAINED)),
+        labels=lambda w: json.dumps(REPORT.labels({**TRAINED, **LINEAR})),
         targets=TARGETS,
     message:
         "Draw the learning curves"
