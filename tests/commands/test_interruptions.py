@@ -48,6 +48,7 @@ def start(fold, tmp_path):
             "target": "a",
             "fold": 0,
             "seed": 0,
+            "seeded-as": "espcn",
             "output": output / f"models/{name}",
             "checkpoints": output / f"checkpoints/{name}/a/b",
             "checkpoint-every": every,

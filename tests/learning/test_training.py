@@ -11,12 +11,12 @@ from harmonization.learning.devices import choose_precision
 from harmonization.learning.layers import copy_state
 from harmonization.learning.network import Task
 from harmonization.learning.training import (
+    batch_losses,
     batches,
     dead_units,
     freeze,
     schedule,
     train,
-    training_loss,
     validate,
 )
 from harmonization.networks.espcn import Espcn
@@ -197,7 +197,6 @@ def test_the_branches_of_msp_live_and_learn():
     assert dead
     assert max(dead.values()) <= 0.1
     assert network.report(data)["contributions"]["b"] > 0.005
-    loss, _ = training_loss(network, *data.batch(torch.arange(4)))
-    loss.backward()
+    batch_losses(network, *data.batch(torch.arange(4))).total().backward()
     for name, parameter in network.branches.named_parameters():
         assert parameter.grad.abs().max() > 0, name
