@@ -22,7 +22,7 @@ from harmonization.learning.lattice import Lattice
 from harmonization.learning.models import NetworkModel, Specification, build
 from harmonization.learning.network import Network
 from harmonization.learning.patches import Cores, PatchData
-from harmonization.learning.training import freeze, training_loss
+from harmonization.learning.training import batch_losses, freeze
 from harmonization.plan.configuration import merge
 from harmonization.plan.methods import method_files, read_methods
 from harmonization.plan.plan import ModelKey, Plan
@@ -108,7 +108,7 @@ def cases_of(methods: list[str] | None, cases: list[Case]) -> list[Case]:
 
 
 def specification(plan: Plan, key: ModelKey) -> Specification:
-    """Specification of a model, components included, as the command `fit` makes it."""
+    """Specification of a model, components included, as the plan of a run describes it."""
     return Specification.from_json(plan.specification(key))
 
 
@@ -170,7 +170,7 @@ def bare_step(
     precision: torch.dtype,
 ) -> torch.Tensor:
     """Take the least step that trains on a ready batch; return its loss, unread."""
-    loss, _ = training_loss(network, windows, cores, precision)
+    loss = batch_losses(network, windows, cores, precision).total()
     adam.zero_grad(set_to_none=True)
     loss.backward()
     adam.step()

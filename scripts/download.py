@@ -13,16 +13,8 @@ def main() -> None:
     parser.add_argument("--root", type=Path, required=True, help="folder for the data set")
     parser.add_argument("--mirror", required=True, help="URL of the version, with links")
     parser.add_argument("--bucket", required=True, help="URL of the data set, with contents")
-    parser.add_argument("--at-once", type=int, default=4, help="simultaneous downloads")
     args = parser.parse_args()
-    download(
-        args.paths,
-        args.root,
-        args.mirror,
-        args.bucket,
-        args.at_once,
-        tell,
-    )
+    download(args.paths, args.root, args.mirror, args.bucket, tell)
 
 
 if __name__ == "__main__":

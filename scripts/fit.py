@@ -52,7 +52,7 @@ def main() -> None:
         "--checkpoint-every", type=float, default=EVERY, metavar="SECONDS", help="0: every step"
     )
     parser.add_argument(
-        "--seeded-as", help="method whose random numbers this one draws; itself if left out"
+        "--seeded-as", required=True, help="method whose random numbers this one draws"
     )
     parser.add_argument("--version", default="", help="of the code, to which checkpoints belong")
     args = parser.parse_args()
@@ -63,7 +63,7 @@ def main() -> None:
         target=args.target,
         fold=args.fold,
         seed=args.seed,
-        random_seed=seed_of(args.seeded_as or args.method, args.target, args.fold, args.seed),
+        random_seed=seed_of(args.seeded_as, args.target, args.fold, args.seed),
         settings=args.settings,
         components=args.components,
         matches=args.matches,

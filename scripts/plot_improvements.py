@@ -6,7 +6,7 @@ from pathlib import Path
 
 from harmonization.files import run_command
 from harmonization.report.improvements import draw_improvements
-from harmonization.report.metrics import read_metrics, refuse_missing
+from harmonization.report.metrics import read_metrics
 from harmonization.report.style import save_pages
 
 
@@ -20,9 +20,6 @@ def main() -> None:
     args = parser.parse_args()
 
     metrics = read_metrics(args.metrics)
-    measure = metrics[(metrics["metric"] == "patch_mse") & (metrics["region"] == "brain")]
-    subjects = list(metrics["subject"].unique())
-    refuse_missing(measure, args.metrics, list(args.methods), args.targets, subjects)
     pages = draw_improvements(metrics, args.methods, args.targets, args.reference)
     save_pages(pages, args.output)
 

@@ -33,7 +33,8 @@ def main() -> None:
         histories.append(history.assign(**{name: card[name] for name in names}))
     cards = read_cards(args.folders, args.linear, args.folds)
     linear = linear_errors(cards, args.targets)
-    pages = draw_learning_curves(pd.concat(histories), args.labels, args.targets, linear)
+    label = ", ".join(args.labels[method] for method in args.linear)
+    pages = draw_learning_curves(pd.concat(histories), args.labels, args.targets, linear, label)
     save_pages(pages, args.output)
 
 

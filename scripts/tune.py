@@ -36,7 +36,7 @@ def main() -> None:
         "--matches", type=Path, nargs="*", default=[], help="fitted models to be equal to"
     )
     parser.add_argument(
-        "--seeded-as", help="method whose random numbers this one draws; itself if left out"
+        "--seeded-as", required=True, help="method whose random numbers this one draws"
     )
     parser.add_argument("--precision", choices=["float32", "bfloat16"], default="float32")
     parser.add_argument("--gpus", type=int, default=0, help="0 computes on the CPU")
@@ -45,7 +45,7 @@ def main() -> None:
 
     device = choose_device(args.gpus)
     # The same random numbers for all, so that they differ in their settings alone.
-    seed = seed_of(args.seeded_as or args.method, args.target, 0, 0)
+    seed = seed_of(args.seeded_as, args.target, 0, 0)
     common = (args.method, args.target, 0, 0, seed)
     wanted = Fit(*common, args.settings, args.components, args.matches, args.precision)
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from harmonization.files import run_command
 from harmonization.images.nifti import read_image, write_image
-from harmonization.images.template import brightness, register
+from harmonization.images.template import brightness, warp_to_template
 from harmonization.learning.manifest import Fold
 
 
@@ -23,7 +23,7 @@ def main() -> None:
     args = parser.parse_args()
     fold = Fold(args.manifest)
     head = brightness(fold.image(args.subject, fold.source), fold.mask(args.subject, fold.source))
-    warp = register(read_image(args.template)[0], head)
+    warp = warp_to_template(read_image(args.template)[0], head)
     write_image(args.to_head, warp.to_head, np.eye(4))
     write_image(args.to_template, warp.to_template, np.eye(4))
 

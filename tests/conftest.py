@@ -21,7 +21,7 @@ from scipy.ndimage import gaussian_filter
 from harmonization.data.bids import write_dataset_description
 from harmonization.files import write_json
 from harmonization.images.nifti import write_image
-from harmonization.images.template import brightness, build_template, register
+from harmonization.images.template import brightness, build_template, warp_to_template
 from harmonization.learning.lattice import Lattice
 from harmonization.learning.manifest import Fold, make_manifest
 from harmonization.learning.models import Card, Specification, build, save_model
@@ -379,7 +379,7 @@ def gained_template(gained_fold, tmp_path):
     write_image(tmp_path / "template.nii", image, np.eye(4))
     files = [tmp_path / "template.nii"]
     for subject, head in heads.items():
-        warp = register(image, head)
+        warp = warp_to_template(image, head)
         for name in ("to_head", "to_template"):
             files.append(tmp_path / f"{subject}_{name}.nii")
             write_image(files[-1], getattr(warp, name), np.eye(4))

@@ -1,5 +1,5 @@
 """The library that the commands in ``scripts/`` share.
 
-Nothing here knows Snakemake. Importing the package imports nothing else: the Snakefile reads
-`configuration` and `paths`, and must stay quick to parse.
+Only `plan` works with Snakemake; the other wings know files, not rules. Importing the package
+imports nothing else: the Snakefile reads modules of `plan`, and must stay quick to parse.
 """

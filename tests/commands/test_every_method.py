@@ -166,6 +166,7 @@ def fit(command, models, template_of, tmp_path_factory):
             "target": key.target,
             "fold": 0,
             "seed": key.seed,
+            "seeded-as": method.seeded_as,
             "components": components or None,
             "matches": matched or None,
             "template": template_of(key.method, fold),

@@ -63,7 +63,7 @@ def fit(command, fold, tmp_path):
             "target": target,
             "fold": number,
             "seed": seed,
-            "seeded-as": seeded_as,
+            "seeded-as": seeded_as or method,
             "output": folder,
             "components": list(components) or None,
             "matches": list(matches) or None,
@@ -358,7 +358,7 @@ def tune(command, fold, tmp_path):
     def run(training, matches=None, others=None):
         settings = FIT_SETTINGS | {"plugin": "espcn", "training": training, "matches": matches}
         options = {"method": "espcn", "settings": json.dumps(settings), "manifest": fold}
-        options["matches"] = others
+        options |= {"seeded-as": "espcn", "matches": others}
         return command("tune", options | {"target": "a", "output": tmp_path / "tuning.json"})
 
     return run

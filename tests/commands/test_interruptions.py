@@ -56,6 +56,7 @@ def start_in(fold):
             "target": "a",
             "fold": 0,
             "seed": 0,
+            "seeded-as": "espcn",
             "output": output / f"models/{name}",
             "checkpoints": output / f"checkpoints/{name}/a/b",
             "checkpoint-every": every,

@@ -214,7 +214,7 @@ def test_progress_is_told(server, tmp_path, monkeypatch):
     monkeypatch.setattr(harmonization.data.openneuro, "REPORT_EVERY", 0)
     said = []
     urls = f"{server.url}/mirror/ds1/1.0", f"{server.url}/bucket/ds1"
-    download(list(FILES), tmp_path, *urls, 2, said.append)
+    download(list(FILES), tmp_path, *urls, said.append)
     assert any("of 3 MB" in line and "s left" in line for line in said)
     assert f"{SCAN}.nii.gz: whole, 3000000 bytes, sha256 as expected" in said
 

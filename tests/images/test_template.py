@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter, map_coordinates
 
-from harmonization.images.template import OUTSIDE, brightness, build_template, pull, register
+from harmonization.images.template import (
+    OUTSIDE,
+    brightness,
+    build_template,
+    pull,
+    warp_to_template,
+)
 
 SHAPE = (28, 32, 14)
 
@@ -27,7 +33,7 @@ def moved(head, shift):
 
 def test_a_warp_finds_a_deformation_and_its_inverse(head):
     image, bent = moved(head, 1.5)
-    warp = register(head, image)
+    warp = warp_to_template(head, image)
     inside = gaussian_filter(image, 2) > 0.7
     # Each voxel of the deformed head shows what lies at `bent` in the template.
     found = warp.to_template[..., 0]
@@ -45,7 +51,7 @@ def test_heads_are_more_like_their_template_than_like_their_mean(head):
     template = build_template(heads)
     assert template.shape == SHAPE
     assert np.isfinite(template).all()
-    aligned = [pull(h[..., None], register(template, h).to_head)[..., 0] for h in heads]
+    aligned = [pull(h[..., None], warp_to_template(template, h).to_head)[..., 0] for h in heads]
     spread = np.nanmean([(a - template) ** 2 for a in aligned])
     assert spread < 0.3 * np.var(heads, axis=0).mean()
 

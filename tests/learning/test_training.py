@@ -14,12 +14,12 @@ from harmonization.learning.models import FitSettings, NetworkModel
 from harmonization.learning.network import Task
 from harmonization.learning.patches import read_part
 from harmonization.learning.training import (
+    batch_losses,
     batches,
     dead_units,
     freeze,
     schedule,
     train,
-    training_loss,
     validate,
 )
 from harmonization.networks.espcn import Espcn
@@ -310,7 +310,6 @@ def test_the_branches_of_msp_live_and_learn():
     assert dead
     assert max(dead.values()) <= 0.1
     assert network.report(data)["contributions"]["b"] > 0.005
-    loss, _ = training_loss(network, *data.batch(torch.arange(4)))
-    loss.backward()
+    batch_losses(network, *data.batch(torch.arange(4))).total().backward()
     for name, parameter in network.branches.named_parameters():
         assert parameter.grad.abs().max() > 0, name

@@ -131,6 +131,7 @@ def fitted(command, fold, steps=60):
         "target": "t",
         "fold": 0,
         "seed": 0,
+        "seeded-as": "cnn_rish",
         "output": fold.parent / "model",
     }
     assert command("fit", options) == (0, "")

@@ -136,8 +136,7 @@ def test_a_missing_seed_is_named():
 
 def test_nothing_is_relative_to_no_error():
     errors = errors_of(metrics([("a", "0", "t", [1.0]), ("b", "0", "t", [0.0])]), "patch_mse")
-    with pytest.raises(InputError, match="error of b is not above 0"):
-        relative_changes(errors, "a", "b")
+    assert relative_changes(errors, "a", "b").isna().all(axis=None)
 
 
 def card(method, target, fold, error, seed=0):

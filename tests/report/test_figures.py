@@ -139,12 +139,13 @@ def test_changes_are_of_each_subject_after_the_mean_over_seeds():
     metrics = pd.DataFrame(
         [
             *(row("msp", "01", value, seed=seed) for seed, value in enumerate([1.0, 3.0])),
-            row("msp", "02", 4.0),
+            *(row("msp", "02", 4.0, seed=seed) for seed in (0, 1)),
             row("ridge", "01", 3.0),
             row("ridge", "02", 3.0),
         ]
     )
-    changes = paired_changes(metrics, "patch_mse", "msp").set_index(["method", "subject"])["change"]
+    changes = paired_changes(metrics, "patch_mse", ["ridge", "msp"], "msp")
+    changes = changes.set_index(["method", "subject"])["change"]
     # By hand: 3 against the mean of 1 and 3, and 3 against 4.
     assert changes["ridge"].to_dict() == {"01": 50.0, "02": -25.0}
     assert changes["msp"].to_dict() == {"01": 0.0, "02": 0.0}
@@ -158,10 +159,8 @@ def test_an_excess_of_nothing_has_no_change():
             for method, value in (("msp", of_msp), ("ridge", 1.0))
         ]
     )
-    changes = paired_changes(metrics, "excess", "msp")
-    assert changes.loc[changes["method"] == "ridge", ["subject", "change"]].to_numpy().tolist() == [
-        ["02", -50.0]
-    ]
+    changes = paired_changes(metrics, "excess", ["ridge"], "msp")
+    assert changes[["subject", "change"]].to_numpy().tolist() == [["02", -50.0]]
 
 
 @pytest.mark.parametrize(
@@ -413,7 +412,8 @@ def test_learning_curves_show_where_they_start_and_what_is_linear():
     )
     linear = {("a", 0): 0.35, ("a", 1): 0.36, ("all", 0): 0.37}
     labels = {"net": "Net", "mtl": "MTL"}
-    (figure,) = draw_learning_curves(history, labels, TARGETS, linear)
+    (figure,) = draw_learning_curves(history, labels, TARGETS, linear, "Ridge")
+    assert "Ridge on validation" in [text.get_text() for text in figure.legends[0].get_texts()]
     a, b, together = figure.axes
     # Means over the folds, by hand.
     assert drawn(a, "linear", "y") == pytest.approx([0.355, 0.355])
@@ -438,7 +438,7 @@ def test_a_page_has_at_most_eight_methods_in_the_order_of_the_tables():
     names = [f"m{n}" for n in range(19)]
     history = pd.concat([curve(name, target) for name in names for target in TARGETS])
     labels = {name: f"{LONG} {name}" for name in reversed(names)}
-    pages = draw_learning_curves(history, labels, TARGETS, {})
+    pages = draw_learning_curves(history, labels, TARGETS, {}, "")
     assert [len(page.axes) for page in pages] == [16, 16, 6]
     assert pages[0].axes[0].get_title().startswith(f"{LONG} m18")
     for page in pages:
@@ -478,7 +478,7 @@ def test_a_missing_subject_is_no_gap_in_a_figure(command, of_scores, tmp_path):
     options = {**of_scores, "reference": "msp", "output": [tmp_path / "figure.png"]}
     status, error = command("plot_improvements", options)
     assert status == 1
-    assert "no score of ridge on a for subject 02" in error
+    assert "patch_mse of ridge, seed 0, is missing for subject 02" in error
 
 
 def test_the_figure_of_costs_sums_all_fits_that_a_method_needs(
@@ -525,6 +525,7 @@ def test_figures_of_models_are_written(command, tmp_path):
         "targets": TARGETS,
     }
     figures_of(command, "plot_branches", options, tmp_path)
+    options["labels"] = json.dumps({"msp": "MSP", "ridge": "Ridge"})
     linear = json.dumps({"ridge": {"a": [0]}})
     figures_of(command, "plot_learning_curves", {**options, "linear": linear}, tmp_path)
 

@@ -107,4 +107,5 @@ def test_the_figure_shows_every_change_and_rank(phantoms):
     shown = dict(zip(names, (text.get_text().split() for text in left.texts), strict=True))
     assert shown["ESPCN"] == ["1", *["3"] * (len(phantoms) - 1)]
     assert "MSP" in left.get_xlabel()
+    assert right.get_xlabel().endswith("left is for MSP")
     assert (figure.get_suptitle() != "") == (len(phantoms) > 1)

@@ -73,10 +73,11 @@ def as_json(settings):
     return json.dumps(settings, sort_keys=True)
 
 
-def as_options(values):
+def as_options(*mappings):
     """Named values, or lists of them, as options of a command: `dwi` becomes --dwi."""
     words = {
         name: [value] if isinstance(value, str) else value
+        for values in mappings
         for name, value in values.items()
     }
     return " ".join(

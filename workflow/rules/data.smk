@@ -3,6 +3,9 @@
 # in one form, once nothing is wrong with it; validation.txt, once nothing is wrong with any; denoised/,
 # series with less noise, as long as something reads them.
 
+# A scan that is neither a repeat nor without its noise, for all rules that write bids/.
+first = BidsScan(P.bids, "{subject}", "{session}", "{acquisition}")
+
 
 # All later steps read what this writes, so that a change of a user's file reaches them all. It
 # starts first: nothing expensive should precede what may stop the run.
@@ -29,9 +32,7 @@ rule validate_scan:
             else {}
         ),
         convention=SCANS.convention(),
-        files=lambda w, input, output: as_options(
-            dict([*input.items(), *output.items()])
-        ),
+        files=lambda w, input, output: as_options(input, output),
     message:
         "Look for what is wrong with {wildcards.platform} of {wildcards.subject}"
     shell:

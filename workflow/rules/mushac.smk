@@ -1,14 +1,12 @@
 # Reads: the released tree of the cross-scanner database (Tax 2019). Writes: bids/, a BIDS derivative
 # with the scans that the run uses; the logs name the volumes that were dropped.
 
-first = BidsScan(P.bids, "{subject}", "{session}", "{acquisition}")
-
 
 rule import_scan:
     input:
         unpack(lambda w: SCANS.found(w.subject, platform_of(w))),
     output:
-        **{role: first.series[role] for role in ("dwi", "bval", "bvec", "sidecar")},
+        **first.series,
         mask=first.mask,
     log:
         P.log("import_scan", first.dwi),

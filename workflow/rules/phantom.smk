@@ -2,7 +2,6 @@
 # phantom/atlas.npz, from which all subjects are made, phantom/noise/, the level of noise in the scans,
 # and expected/, the images of targets averaged over further draws of their noise.
 
-first = BidsScan(P.bids, "{subject}", "{session}", "{acquisition}")
 noise_free = BidsScan(P.bids, "{subject}", "{session}", "{acquisition}", truth=True)
 repeat = BidsScan(P.bids, "{subject}", "{session}", "{acquisition}", run="2")
 
@@ -101,14 +100,7 @@ use rule simulate as simulate_rescan with:
     benchmark:
         P.benchmark("simulate_rescan", repeat.dwi)
     params:
-        version=PLAN.version("simulate"),
-        seed=config["dataset"]["seed"],
-        effects=config["dataset"]["effects"],
-        platform=platform_of,
         scan="rescan",
-        shells=config["dataset"]["shells"],
-        slab=lambda w: SCANS.slab_options(platform_of(w)),
-        files=lambda w, output: as_options(output),
     message:
         "Scan {wildcards.subject} on {params.platform} again"
 
@@ -135,9 +127,7 @@ rule redraw_noise:
         interpolation=config["registration"]["interpolation"],
         settings=lambda w: as_json(SCANS.sh_settings(w.platform)),
         denoise=lambda w: "--denoise" if SCANS.is_denoised(w.platform) else "",
-        files=lambda w, input, output: as_options(
-            dict([*input.items(), *output.items()])
-        ),
+        files=lambda w, input, output: as_options(input, output),
     message:
         "Average {wildcards.platform} of {wildcards.subject} over its noise"
     shell:

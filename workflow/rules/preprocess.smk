@@ -3,8 +3,6 @@
 # and motion/ records how the head moved. The validation's report is an input of every step: it holds the
 # content of the series, and Snakemake would miss an older one in the place of another.
 
-first = BidsScan(P.bids, "{subject}", "{session}", "{acquisition}")
-
 
 use rule validate_scan as validate_scan_raw with:
     input:
@@ -16,12 +14,8 @@ use rule validate_scan as validate_scan_raw with:
     benchmark:
         P.benchmark("validate_scan_raw", P.valid("report", "raw"))
     params:
-        version=PLAN.version("validate_scan"),
         contents=lambda w: as_json(SCANS.contents_of_scan(w.subject, w.platform)),
         convention=SCANS.convention("raw"),
-        files=lambda w, input, output: as_options(
-            dict([*input.items(), *output.items()])
-        ),
     message:
         "Look for what is wrong with the raw {wildcards.platform} of {wildcards.subject}"
 

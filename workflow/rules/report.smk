@@ -13,6 +13,39 @@ BRANCHED = PLAN.seeds_of(REPORT.branched_models())
 LINEAR = PLAN.seeds_of(REPORT.linear_models())
 
 
+def csv_of(table):
+    """A table's file for machines, which stands for all of them in the names of logs."""
+    return P.table.format(table=table, format="csv")
+
+
+def png_of(figure):
+    """A figure's file for screens, which stands for all of them in the names of logs."""
+    return P.figure.format(figure=figure, format="png")
+
+
+def table(name, *formats, category="Tables"):
+    """Files of a table, by format; Snakemake's report shows the HTML, under the caption of that name."""
+    files = {end: P.table.format(table=name, format=end) for end in formats}
+    shown = report(files["html"], caption=f"../report/{name}.rst", category=category)
+    return files | {"html": shown}
+
+
+def figure(name, caption=None, category="Figures", labels=None):
+    """Files of a figure, by format; Snakemake's report shows the PNG."""
+    shown = report(
+        png_of(name),
+        caption=f"../report/{caption or name}.rst",
+        category=category,
+        labels=labels,
+    )
+    return {"pdf": P.figure.format(figure=name, format="pdf"), "png": shown}
+
+
+def methods_shown(wildcards):
+    """The methods for a command, in the order of rows, columns and panels."""
+    return json.dumps(REPORT.table_rows())
+
+
 rule write_config:
     output:
         P.config,
@@ -41,17 +74,11 @@ rule judge_claims:
         expand_models(P.card, SCORED, PLAN.test_subjects()),
         metrics=P.metrics,
     output:
-        csv=P.table.format(table="claims", format="csv"),
-        tex=P.table.format(table="claims", format="tex"),
-        html=report(
-            P.table.format(table="claims", format="html"),
-            caption="../report/claims.rst",
-            category="Claims",
-        ),
+        **table("claims", "csv", "tex", "html", category="Claims"),
     log:
-        P.log("judge_claims", P.table.format(table="claims", format="csv")),
+        P.log("judge_claims", csv_of("claims")),
     benchmark:
-        P.benchmark("judge_claims", P.table.format(table="claims", format="csv"))
+        P.benchmark("judge_claims", csv_of("claims"))
     conda:
         "../../envs/environment.yaml"
     resources:
@@ -59,7 +86,7 @@ rule judge_claims:
     params:
         version=PLAN.version("judge_claims"),
         claims=lambda w: json.dumps(PLAN.claims),
-        methods=lambda w: json.dumps(REPORT.table_rows()),
+        methods=methods_shown,
         targets=TARGETS,
         folders=lambda w: P.model,
         models=json.dumps(SCORED),
@@ -79,33 +106,19 @@ rule compare_methods:
         expand_models(P.card, SCORED, PLAN.test_subjects()),
         metrics=P.metrics,
     output:
-        csv=P.table.format(table="comparisons", format="csv"),
-        tex=P.table.format(table="comparisons", format="tex"),
-        html=report(
-            P.table.format(table="comparisons", format="html"),
-            caption="../report/comparisons.rst",
-            category="Tables",
-        ),
-        ablations_csv=P.table.format(table="ablations", format="csv"),
-        ablations_tex=P.table.format(table="ablations", format="tex"),
-        ablations_html=report(
-            P.table.format(table="ablations", format="html"),
-            caption="../report/ablations.rst",
-            category="Tables",
-        ),
+        **table("comparisons", "csv", "tex", "html"),
+        ablations=list(table("ablations", "csv", "tex", "html").values()),
     log:
-        P.log("compare_methods", P.table.format(table="comparisons", format="csv")),
+        P.log("compare_methods", csv_of("comparisons")),
     benchmark:
-        P.benchmark(
-            "compare_methods", P.table.format(table="comparisons", format="csv")
-        )
+        P.benchmark("compare_methods", csv_of("comparisons"))
     conda:
         "../../envs/environment.yaml"
     resources:
         **needs(gigabytes=4, minutes=60),
     params:
         version=PLAN.version("compare_methods"),
-        methods=lambda w: json.dumps(REPORT.table_rows()),
+        methods=methods_shown,
         targets=TARGETS,
         reference=REPORT.reference(),
         folders=lambda w: P.model,
@@ -118,23 +131,16 @@ rule compare_methods:
         " --targets {params.targets} --reference {params.reference} --folders {params.folders:q}"
         " --models {params.models:q} --folds {params.folds:q}"
         " --csv {output.csv:q} --tex {output.tex:q} --html {output.html:q}"
-        " --ablations {output.ablations_csv:q} {output.ablations_tex:q} {output.ablations_html:q}"
-        " &> {log:q}"
+        " --ablations {output.ablations:q} &> {log:q}"
 
 
 rule tabulate_settings:
     output:
-        csv=P.table.format(table="settings", format="csv"),
-        tex=P.table.format(table="settings", format="tex"),
-        html=report(
-            P.table.format(table="settings", format="html"),
-            caption="../report/settings.rst",
-            category="Methods",
-        ),
+        **table("settings", "csv", "tex", "html", category="Methods"),
     log:
-        P.log("tabulate_settings", P.table.format(table="settings", format="csv")),
+        P.log("tabulate_settings", csv_of("settings")),
     benchmark:
-        P.benchmark("tabulate_settings", P.table.format(table="settings", format="csv"))
+        P.benchmark("tabulate_settings", csv_of("settings"))
     conda:
         "../../envs/environment.yaml"
     resources:
@@ -153,25 +159,18 @@ rule make_table:
     input:
         P.metrics,
     output:
-        csv=P.table.format(table="patch_mse", format="csv"),
-        tex=P.table.format(table="patch_mse", format="tex"),
-        html=report(
-            P.table.format(table="patch_mse", format="html"),
-            caption="../report/patch_mse.rst",
-            category="Tables",
-        ),
+        **table("patch_mse", "csv", "tex", "html"),
     log:
-        P.log("make_table", P.table.format(table="patch_mse", format="csv")),
+        P.log("make_table", csv_of("patch_mse")),
     benchmark:
-        P.benchmark("make_table", P.table.format(table="patch_mse", format="csv"))
+        P.benchmark("make_table", csv_of("patch_mse"))
     conda:
         "../../envs/environment.yaml"
     resources:
         **needs(gigabytes=4, minutes=20),
     params:
         version=PLAN.version("make_table"),
-        # In the order of the methods, which becomes the order of the table's rows.
-        methods=lambda w: json.dumps(REPORT.table_rows()),
+        methods=methods_shown,
         targets=TARGETS,
         subjects=PLAN.tested(),
         task=as_options({"task": REPORT.task()} if REPORT.task() else {}),
@@ -187,23 +186,18 @@ rule tabulate_regions:
     input:
         P.metrics,
     output:
-        csv=P.table.format(table="regions", format="csv"),
-        html=report(
-            P.table.format(table="regions", format="html"),
-            caption="../report/regions.rst",
-            category="Tables",
-        ),
+        **table("regions", "csv", "html"),
     log:
-        P.log("tabulate_regions", P.table.format(table="regions", format="csv")),
+        P.log("tabulate_regions", csv_of("regions")),
     benchmark:
-        P.benchmark("tabulate_regions", P.table.format(table="regions", format="csv"))
+        P.benchmark("tabulate_regions", csv_of("regions"))
     conda:
         "../../envs/environment.yaml"
     resources:
         **needs(gigabytes=4, minutes=20),
     params:
         version=PLAN.version("tabulate_regions"),
-        methods=lambda w: json.dumps(REPORT.table_rows()),
+        methods=methods_shown,
         targets=TARGETS,
     message:
         "Make the table of regions"
@@ -216,23 +210,18 @@ rule tabulate_features:
     input:
         P.metrics,
     output:
-        csv=P.table.format(table="features", format="csv"),
-        html=report(
-            P.table.format(table="features", format="html"),
-            caption="../report/features.rst",
-            category="Tables",
-        ),
+        **table("features", "csv", "html"),
     log:
-        P.log("tabulate_features", P.table.format(table="features", format="csv")),
+        P.log("tabulate_features", csv_of("features")),
     benchmark:
-        P.benchmark("tabulate_features", P.table.format(table="features", format="csv"))
+        P.benchmark("tabulate_features", csv_of("features"))
     conda:
         "../../envs/environment.yaml"
     resources:
         **needs(gigabytes=4, minutes=20),
     params:
         version=PLAN.version("tabulate_features"),
-        methods=lambda w: json.dumps(REPORT.table_rows()),
+        methods=methods_shown,
         targets=TARGETS,
     message:
         "Make the table of features"
@@ -245,27 +234,18 @@ rule tabulate_preservation:
     input:
         P.metrics,
     output:
-        csv=P.table.format(table="preservation", format="csv"),
-        html=report(
-            P.table.format(table="preservation", format="html"),
-            caption="../report/preservation.rst",
-            category="Tables",
-        ),
+        **table("preservation", "csv", "html"),
     log:
-        P.log(
-            "tabulate_preservation", P.table.format(table="preservation", format="csv")
-        ),
+        P.log("tabulate_preservation", csv_of("preservation")),
     benchmark:
-        P.benchmark(
-            "tabulate_preservation", P.table.format(table="preservation", format="csv")
-        )
+        P.benchmark("tabulate_preservation", csv_of("preservation"))
     conda:
         "../../envs/environment.yaml"
     resources:
         **needs(gigabytes=4, minutes=20),
     params:
         version=PLAN.version("tabulate_preservation"),
-        methods=lambda w: json.dumps(REPORT.table_rows()),
+        methods=methods_shown,
         targets=TARGETS,
     message:
         "Make the table of preservation"
@@ -276,17 +256,12 @@ rule tabulate_preservation:
 
 rule describe_methods:
     output:
-        csv=P.table.format(table="about", format="csv"),
-        html=report(
-            P.table.format(table="about", format="html"),
-            caption="../report/about.rst",
-            category="Methods",
-        ),
+        **table("about", "csv", "html", category="Methods"),
         bib=report(P.references, caption="../report/about.rst", category="Methods"),
     log:
-        P.log("describe_methods", P.table.format(table="about", format="csv")),
+        P.log("describe_methods", csv_of("about")),
     benchmark:
-        P.benchmark("describe_methods", P.table.format(table="about", format="csv"))
+        P.benchmark("describe_methods", csv_of("about"))
     conda:
         "../../envs/environment.yaml"
     resources:
@@ -296,7 +271,7 @@ rule describe_methods:
         # In the order of the methods.
         methods=lambda w: json.dumps(REPORT.described()),
         # BibTeX is full of braces, in which Snakemake would look for wildcards.
-        references=lambda w: as_json(REPORT.references()),
+        references=lambda w: as_json(REPORT.bibliography()),
     message:
         "Describe the methods"
     shell:
@@ -308,17 +283,11 @@ rule tabulate_methods:
     input:
         expand_models(P.card, MODELS, PLAN.test_subjects()),
     output:
-        csv=P.table.format(table="methods", format="csv"),
-        tex=P.table.format(table="methods", format="tex"),
-        html=report(
-            P.table.format(table="methods", format="html"),
-            caption="../report/methods.rst",
-            category="Tables",
-        ),
+        **table("methods", "csv", "tex", "html"),
     log:
-        P.log("tabulate_methods", P.table.format(table="methods", format="csv")),
+        P.log("tabulate_methods", csv_of("methods")),
     benchmark:
-        P.benchmark("tabulate_methods", P.table.format(table="methods", format="csv"))
+        P.benchmark("tabulate_methods", csv_of("methods"))
     conda:
         "../../envs/environment.yaml"
     resources:
@@ -328,7 +297,7 @@ rule tabulate_methods:
         folders=lambda w: P.model,
         models=json.dumps(MODELS),
         folds=json.dumps(PLAN.test_subjects()),
-        methods=lambda w: json.dumps(REPORT.table_rows()),
+        methods=methods_shown,
     message:
         "Make the table of methods"
     shell:
@@ -342,17 +311,11 @@ rule tabulate_runtime:
     input:
         expand_models(P.card, MODELS, PLAN.test_subjects()),
     output:
-        csv=P.table.format(table="runtime", format="csv"),
-        tex=P.table.format(table="runtime", format="tex"),
-        html=report(
-            P.table.format(table="runtime", format="html"),
-            caption="../report/runtime.rst",
-            category="Tables",
-        ),
+        **table("runtime", "csv", "tex", "html"),
     log:
-        P.log("tabulate_runtime", P.table.format(table="runtime", format="csv")),
+        P.log("tabulate_runtime", csv_of("runtime")),
     benchmark:
-        P.benchmark("tabulate_runtime", P.table.format(table="runtime", format="csv"))
+        P.benchmark("tabulate_runtime", csv_of("runtime"))
     conda:
         "../../envs/environment.yaml"
     resources:
@@ -362,7 +325,7 @@ rule tabulate_runtime:
         benchmarks=lambda w: P.fit_benchmark,
         models=json.dumps(MODELS),
         folds=json.dumps(PLAN.test_subjects()),
-        methods=lambda w: json.dumps(REPORT.table_rows()),
+        methods=methods_shown,
     message:
         "Make the table of training times"
     shell:
@@ -375,22 +338,11 @@ rule tabulate_registrations:
     input:
         PLAN.of_registered(P.quality),
     output:
-        csv=P.table.format(table="registration", format="csv"),
-        html=report(
-            P.table.format(table="registration", format="html"),
-            caption="../report/registration.rst",
-            category="Registration",
-        ),
+        **table("registration", "csv", "html", category="Registration"),
     log:
-        P.log(
-            "tabulate_registrations",
-            P.table.format(table="registration", format="csv"),
-        ),
+        P.log("tabulate_registrations", csv_of("registration")),
     benchmark:
-        P.benchmark(
-            "tabulate_registrations",
-            P.table.format(table="registration", format="csv"),
-        )
+        P.benchmark("tabulate_registrations", csv_of("registration"))
     conda:
         "../../envs/environment.yaml"
     resources:
@@ -399,10 +351,7 @@ rule tabulate_registrations:
         version=PLAN.version("tabulate_registrations"),
         of_scans=as_options(
             dict(
-                zip(
-                    ("subjects", "platforms", "scans"),
-                    zip(*PLAN.registered_scans()),
-                )
+                zip(("subjects", "platforms", "scans"), zip(*PLAN.registered_scans()))
             )
         ),
     message:
@@ -421,23 +370,16 @@ rule plot_registration:
         transforms=lambda w: PLAN.of_registered(P.transform, w.subject),
         qualities=lambda w: PLAN.of_registered(P.quality, w.subject),
     output:
-        pdf=P.figure.format(figure="registration_{subject}", format="pdf"),
-        png=report(
-            P.figure.format(figure="registration_{subject}", format="png"),
-            caption="../report/registration.rst",
+        **figure(
+            "registration_{subject}",
+            caption="registration",
             category="Registration",
             labels={"subject": "{subject}"},
         ),
     log:
-        P.log(
-            "plot_registration",
-            P.figure.format(figure="registration_{subject}", format="png"),
-        ),
+        P.log("plot_registration", png_of("registration_{subject}")),
     benchmark:
-        P.benchmark(
-            "plot_registration",
-            P.figure.format(figure="registration_{subject}", format="png"),
-        )
+        P.benchmark("plot_registration", png_of("registration_{subject}"))
     conda:
         "../../envs/environment.yaml"
     resources:
@@ -472,16 +414,11 @@ rule plot_platforms:
             P.sh, scan="scan", subject=SHOWN_SUBJECT, platform=SCANS.used_platforms
         ),
     output:
-        pdf=P.figure.format(figure="platforms", format="pdf"),
-        png=report(
-            P.figure.format(figure="platforms", format="png"),
-            caption="../report/platforms.rst",
-            category="Figures",
-        ),
+        **figure("platforms"),
     log:
-        P.log("plot_platforms", P.figure.format(figure="platforms", format="png")),
+        P.log("plot_platforms", png_of("platforms")),
     benchmark:
-        P.benchmark("plot_platforms", P.figure.format(figure="platforms", format="png"))
+        P.benchmark("plot_platforms", png_of("platforms"))
     conda:
         "../../envs/environment.yaml"
     resources:
@@ -507,16 +444,11 @@ rule plot_patches:
             platform=SCANS.used_platforms,
         ),
     output:
-        pdf=P.figure.format(figure="patches", format="pdf"),
-        png=report(
-            P.figure.format(figure="patches", format="png"),
-            caption="../report/patches.rst",
-            category="Figures",
-        ),
+        **figure("patches"),
     log:
-        P.log("plot_patches", P.figure.format(figure="patches", format="png")),
+        P.log("plot_patches", png_of("patches")),
     benchmark:
-        P.benchmark("plot_patches", P.figure.format(figure="patches", format="png"))
+        P.benchmark("plot_patches", png_of("patches"))
     conda:
         "../../envs/environment.yaml"
     resources:
@@ -536,26 +468,18 @@ rule plot_improvements:
     input:
         P.metrics,
     output:
-        pdf=P.figure.format(figure="improvements", format="pdf"),
-        png=report(
-            P.figure.format(figure="improvements", format="png"),
-            caption="../report/improvements.rst",
-            category="Figures",
-        ),
+        **figure("improvements"),
     log:
-        P.log("plot_improvements", P.figure.format(figure="improvements", format="png")),
+        P.log("plot_improvements", png_of("improvements")),
     benchmark:
-        P.benchmark(
-            "plot_improvements", P.figure.format(figure="improvements", format="png")
-        )
+        P.benchmark("plot_improvements", png_of("improvements"))
     conda:
         "../../envs/environment.yaml"
     resources:
         **needs(gigabytes=4, minutes=20),
     params:
         version=PLAN.version("plot_improvements"),
-        # In the order of the methods.
-        methods=lambda w: json.dumps(REPORT.table_rows()),
+        methods=methods_shown,
         targets=TARGETS,
         reference=REPORT.reference(),
     message:
@@ -569,24 +493,18 @@ rule plot_regions:
     input:
         P.metrics,
     output:
-        pdf=P.figure.format(figure="regions", format="pdf"),
-        png=report(
-            P.figure.format(figure="regions", format="png"),
-            caption="../report/regions_figure.rst",
-            category="Figures",
-        ),
+        **figure("regions", caption="regions_figure"),
     log:
-        P.log("plot_regions", P.figure.format(figure="regions", format="png")),
+        P.log("plot_regions", png_of("regions")),
     benchmark:
-        P.benchmark("plot_regions", P.figure.format(figure="regions", format="png"))
+        P.benchmark("plot_regions", png_of("regions"))
     conda:
         "../../envs/environment.yaml"
     resources:
         **needs(gigabytes=4, minutes=20),
     params:
         version=PLAN.version("plot_regions"),
-        # In the order of the methods.
-        methods=lambda w: json.dumps(REPORT.table_rows()),
+        methods=methods_shown,
         targets=TARGETS,
         reference=REPORT.reference(),
     message:
@@ -601,16 +519,11 @@ rule plot_cost:
         expand_models(P.card, MODELS, PLAN.test_subjects()),
         metrics=P.metrics,
     output:
-        pdf=P.figure.format(figure="cost", format="pdf"),
-        png=report(
-            P.figure.format(figure="cost", format="png"),
-            caption="../report/cost.rst",
-            category="Figures",
-        ),
+        **figure("cost"),
     log:
-        P.log("plot_cost", P.figure.format(figure="cost", format="png")),
+        P.log("plot_cost", png_of("cost")),
     benchmark:
-        P.benchmark("plot_cost", P.figure.format(figure="cost", format="png"))
+        P.benchmark("plot_cost", png_of("cost"))
     conda:
         "../../envs/environment.yaml"
     resources:
@@ -620,7 +533,7 @@ rule plot_cost:
         benchmarks=lambda w: P.fit_benchmark,
         fits=lambda w: json.dumps(PLAN.needed_models()),
         folds=lambda w: json.dumps(PLAN.test_subjects()),
-        methods=lambda w: json.dumps(REPORT.table_rows()),
+        methods=methods_shown,
         targets=TARGETS,
     message:
         "Draw error against computation"
@@ -634,16 +547,11 @@ rule plot_branches:
     input:
         expand_models(P.card, BRANCHED, PLAN.test_subjects()),
     output:
-        pdf=P.figure.format(figure="branches", format="pdf"),
-        png=report(
-            P.figure.format(figure="branches", format="png"),
-            caption="../report/branches.rst",
-            category="Figures",
-        ),
+        **figure("branches"),
     log:
-        P.log("plot_branches", P.figure.format(figure="branches", format="png")),
+        P.log("plot_branches", png_of("branches")),
     benchmark:
-        P.benchmark("plot_branches", P.figure.format(figure="branches", format="png"))
+        P.benchmark("plot_branches", png_of("branches"))
     conda:
         "../../envs/environment.yaml"
     resources:
@@ -669,22 +577,11 @@ rule plot_learning_curves:
         expand_models(P.card, TRAINED, PLAN.test_subjects()),
         expand_models(P.card, LINEAR, PLAN.test_subjects()),
     output:
-        pdf=P.figure.format(figure="learning_curves", format="pdf"),
-        png=report(
-            P.figure.format(figure="learning_curves", format="png"),
-            caption="../report/learning_curves.rst",
-            category="Figures",
-        ),
+        **figure("learning_curves"),
     log:
-        P.log(
-            "plot_learning_curves",
-            P.figure.format(figure="learning_curves", format="png"),
-        ),
+        P.log("plot_learning_curves", png_of("learning_curves")),
     benchmark:
-        P.benchmark(
-            "plot_learning_curves",
-            P.figure.format(figure="learning_curves", format="png"),
-        )
+        P.benchmark("plot_learning_curves", png_of("learning_curves"))
     conda:
         "../../envs/environment.yaml"
     resources:
@@ -695,7 +592,7 @@ rule plot_learning_curves:
         models=lambda w: json.dumps(TRAINED),
         linear=lambda w: json.dumps(LINEAR),
         folds=lambda w: json.dumps(PLAN.test_subjects()),
-        labels=lambda w: json.dumps(REPORT.labels(TRAINED)),
+        labels=lambda w: json.dumps(REPORT.labels({**TRAINED, **LINEAR})),
         targets=TARGETS,
     message:
         "Draw the learning curves"
@@ -707,18 +604,11 @@ rule plot_learning_curves:
 
 rule plot_architecture:
     output:
-        pdf=P.figure.format(figure="architecture", format="pdf"),
-        png=report(
-            P.figure.format(figure="architecture", format="png"),
-            caption="../report/architecture.rst",
-            category="Methods",
-        ),
+        **figure("architecture", category="Methods"),
     log:
-        P.log("plot_architecture", P.figure.format(figure="architecture", format="png")),
+        P.log("plot_architecture", png_of("architecture")),
     benchmark:
-        P.benchmark(
-            "plot_architecture", P.figure.format(figure="architecture", format="png")
-        )
+        P.benchmark("plot_architecture", png_of("architecture"))
     conda:
         "../../envs/environment.yaml"
     resources:
@@ -741,19 +631,11 @@ rule plot_errors:
             P.slice, targets=[w.target], folds=[SHOWN_FOLD], all_seeds=False
         ),
     output:
-        pdf=P.figure.format(figure="errors_{target}", format="pdf"),
-        png=report(
-            P.figure.format(figure="errors_{target}", format="png"),
-            caption="../report/errors.rst",
-            category="Figures",
-            labels={"target": "{target}"},
-        ),
+        **figure("errors_{target}", caption="errors", labels={"target": "{target}"}),
     log:
-        P.log("plot_errors", P.figure.format(figure="errors_{target}", format="png")),
+        P.log("plot_errors", png_of("errors_{target}")),
     benchmark:
-        P.benchmark(
-            "plot_errors", P.figure.format(figure="errors_{target}", format="png")
-        )
+        P.benchmark("plot_errors", png_of("errors_{target}"))
     conda:
         "../../envs/environment.yaml"
     resources:
@@ -776,19 +658,11 @@ rule plot_glyphs:
             P.slice, targets=[w.target], folds=[SHOWN_FOLD], all_seeds=False
         ),
     output:
-        pdf=P.figure.format(figure="glyphs_{target}", format="pdf"),
-        png=report(
-            P.figure.format(figure="glyphs_{target}", format="png"),
-            caption="../report/glyphs.rst",
-            category="Figures",
-            labels={"target": "{target}"},
-        ),
+        **figure("glyphs_{target}", caption="glyphs", labels={"target": "{target}"}),
     log:
-        P.log("plot_glyphs", P.figure.format(figure="glyphs_{target}", format="png")),
+        P.log("plot_glyphs", png_of("glyphs_{target}")),
     benchmark:
-        P.benchmark(
-            "plot_glyphs", P.figure.format(figure="glyphs_{target}", format="png")
-        )
+        P.benchmark("plot_glyphs", png_of("glyphs_{target}"))
     conda:
         "../../envs/environment.yaml"
     resources:
@@ -814,20 +688,11 @@ rule tabulate_limited_data:
     input:
         P.metrics,
     output:
-        csv=P.table.format(table="limited_data", format="csv"),
-        html=report(
-            P.table.format(table="limited_data", format="html"),
-            caption="../report/limited_data.rst",
-            category="Tables",
-        ),
+        **table("limited_data", "csv", "html"),
     log:
-        P.log(
-            "tabulate_limited_data", P.table.format(table="limited_data", format="csv")
-        ),
+        P.log("tabulate_limited_data", csv_of("limited_data")),
     benchmark:
-        P.benchmark(
-            "tabulate_limited_data", P.table.format(table="limited_data", format="csv")
-        )
+        P.benchmark("tabulate_limited_data", csv_of("limited_data"))
     conda:
         "../../envs/environment.yaml"
     resources:
@@ -835,7 +700,7 @@ rule tabulate_limited_data:
     params:
         version=PLAN.version("tabulate_limited_data"),
         # In the order of the methods; the first is what all are compared with.
-        methods=lambda w: json.dumps(REPORT.table_rows()),
+        methods=methods_shown,
         targets=TARGETS,
         folds=lambda w: json.dumps(PLAN.limited_folds()),
     message:
@@ -850,25 +715,18 @@ rule plot_limited_data:
     input:
         P.metrics,
     output:
-        pdf=P.figure.format(figure="limited_data", format="pdf"),
-        png=report(
-            P.figure.format(figure="limited_data", format="png"),
-            caption="../report/limited_data.rst",
-            category="Figures",
-        ),
+        **figure("limited_data"),
     log:
-        P.log("plot_limited_data", P.figure.format(figure="limited_data", format="png")),
+        P.log("plot_limited_data", png_of("limited_data")),
     benchmark:
-        P.benchmark(
-            "plot_limited_data", P.figure.format(figure="limited_data", format="png")
-        )
+        P.benchmark("plot_limited_data", png_of("limited_data"))
     conda:
         "../../envs/environment.yaml"
     resources:
         **needs(gigabytes=4, minutes=20),
     params:
         version=PLAN.version("plot_limited_data"),
-        methods=lambda w: json.dumps(REPORT.table_rows()),
+        methods=methods_shown,
         targets=TARGETS,
         folds=lambda w: json.dumps(PLAN.limited_folds()),
     message:

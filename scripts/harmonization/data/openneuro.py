@@ -19,6 +19,7 @@ import requests
 
 from harmonization.files import InputError
 
+AT_ONCE = 4  # files
 WAITS = (1, 2, 4, 8)  # seconds before each further attempt
 TIMEOUTS = 10, 60  # seconds to connect, and to wait for the next bytes
 CHUNK = 1 << 16  # bytes; the most that a cut connection loses
@@ -65,7 +66,6 @@ def download(
     root: Path,
     mirror: str,
     bucket: str,
-    at_once: int,
     report: Callable[[str], None],
 ) -> None:
     """Get files of one version of a data set, and move all of them into place or none.
@@ -83,8 +83,6 @@ def download(
         URL of the version in the Git repository.
     bucket : str
         URL of the data set in the bucket.
-    at_once : int
-        Number of simultaneous downloads.
     report : callable
         Called with each line of progress.
 
@@ -94,7 +92,7 @@ def download(
         If a server cannot be reached, keeps failing, or has no such file, or if its file is not of
         this version.
     """
-    with ThreadPoolExecutor(at_once) as pool:
+    with ThreadPoolExecutor(AT_ONCE) as pool:
         jobs = [pool.submit(_get, path, root, mirror, bucket, report) for path in paths]
         try:
             arrived = [job.result() for job in jobs]

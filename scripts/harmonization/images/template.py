@@ -86,14 +86,17 @@ def build_template(heads: list[np.ndarray]) -> np.ndarray:
     """
     template = heads[0]
     for _ in range(ROUNDS):
-        moved = [pull(head[..., None], register(template, head).to_head)[..., 0] for head in heads]
+        moved = [
+            pull(head[..., None], warp_to_template(template, head).to_head)[..., 0]
+            for head in heads
+        ]
         # A voxel that a head does not reach is the mean of the others; one that none reaches, 0.
         reached = np.isfinite(moved)
         template = np.nansum(moved, axis=0) / np.maximum(reached.sum(axis=0), 1)
     return template.astype(np.float32)
 
 
-def register(template: np.ndarray, head: np.ndarray) -> Warp:
+def warp_to_template(template: np.ndarray, head: np.ndarray) -> Warp:
     """Register a head to the template: rigid, affine, then SyN (Avants 2008) by dipy.
 
     Parameters

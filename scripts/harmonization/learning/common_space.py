@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from harmonization.images.template import brightness, pull, register
+from harmonization.images.template import brightness, pull, warp_to_template
 from harmonization.learning.images import ImageModel
 from harmonization.learning.manifest import Fold
 from harmonization.learning.models import Model
@@ -27,7 +27,7 @@ class TemplateModel(ImageModel):
         """Predict like `predict`, from the place of each voxel in the template, (x, y, z, 3)."""
 
     def predict(self, source: np.ndarray, mask: np.ndarray) -> np.ndarray:
-        warp = register(self.template, brightness(source, mask))
+        warp = warp_to_template(self.template, brightness(source, mask))
         return self.predict_placed(source, mask, warp.to_template)
 
     def predict_known(self, subject: str, source: np.ndarray, mask: np.ndarray) -> np.ndarray:

@@ -292,17 +292,6 @@ def training_step(
     return sum(e.item() for e in losses.errors.values()) / len(losses.errors)
 
 
-def training_loss(
-    network: Network, windows: Tensor, cores: Cores, precision: torch.dtype = torch.float32
-) -> tuple[Tensor, list[Tensor]]:
-    """Loss on a batch of patches if all count alike, and the mean patch MSE of each prediction.
-
-    The parameters are those of `batch_losses`.
-    """
-    losses = batch_losses(network, windows, cores, precision)
-    return losses.total(), list(losses.errors.values())
-
-
 def batch_losses(
     network: Network, windows: Tensor, cores: Cores, precision: torch.dtype = torch.float32
 ) -> Losses:

@@ -12,14 +12,14 @@ from typing import Any
 
 import numpy as np
 from dipy.core.gradients import gradient_table
-from dipy.core.sphere import Sphere
 from dipy.reconst.dti import TensorModel
 from scipy.ndimage import binary_erosion
 
 from harmonization.images.deconvolution import fit_fod
 from harmonization.images.gradients import B0_THRESHOLD
-from harmonization.images.spheres import sphere
-from harmonization.images.spherical_harmonics import harmonics, normalise_by_b0
+from harmonization.images.grids import points_of_mask, transform_points
+from harmonization.images.peaks import angles, main_peaks
+from harmonization.images.spherical_harmonics import normalise_by_b0
 from harmonization.images.variation import Variation, fine_variation
 from harmonization.phantom.acquisition import Acquisition, acquire, scan_grid
 from harmonization.phantom.atlas import main_directions
@@ -31,7 +31,6 @@ CROSSING_SHARE = 0.2  # of white matter; a population with more than this counts
 COHERENT = 0.9  # share above which one population counts as the only one
 SMALLEST_REGION = 40  # voxels
 PEAK_ERROR = 10.0  # degrees, in nine of ten voxels
-PEAK_BLOCK = 1000  # voxels whose peaks are sought at once
 PARTS = 3  # of a voxel's edge, to average over it
 CORTEX = 15.0  # mm below the surface; what lies deeper is deep
 # Where real scans were measured: voxel, and the share that blocks do not explain.
@@ -107,7 +106,7 @@ def csf_diffusivity(person: Person, examined: Examined) -> Check:
     """MD of pure CSF voxels with pure neighbours, from the noise-free scan: noise hides it."""
     scan = examined.scan
     brain = scan.mask > 0
-    tissue = person.tissue(_in_person(scan, _points(scan, brain)))
+    tissue = person.tissue(_in_person(scan, points_of_mask(brain, scan.affine)))
     share = np.zeros(brain.shape, dtype=np.float32)
     share[tuple(np.argwhere(brain)[tissue.brain].T)] = tissue.csf
     pure = binary_erosion(share > 0.9)
@@ -177,20 +176,7 @@ def peak_errors(person: Person, examined: Examined, response: dict[str, Any]) ->
     coherent = shares.max(axis=1) > COHERENT
     true = directions[coherent, shares[coherent].argmax(axis=1)]
     where = tuple(np.argwhere(inner)[coherent].T)
-    coefficients = fods(examined, where, response)
-    peaks = _peaks(coefficients)
-    cosine = np.abs((peaks * true).sum(axis=1))
-    return np.degrees(np.arccos(np.clip(cosine, 0, 1)))
-
-
-def _peaks(coefficients: np.ndarray) -> np.ndarray:
-    """Direction (n, 3) in which each FOD (n, 28) is largest, to within a degree."""
-    # One of 724 directions alone would add up to 4 degrees to an error.
-    directions = Sphere(xyz=sphere("repulsion724")).subdivide(n=2).vertices
-    basis = harmonics(directions, 6).T
-    starts = range(0, len(coefficients), PEAK_BLOCK)
-    best = [(coefficients[i : i + PEAK_BLOCK] @ basis).argmax(axis=1) for i in starts]
-    return directions[np.concatenate(best)]
+    return angles(main_peaks(fods(examined, where, response)), true)
 
 
 def peaks_follow_fibres(person: Person, examined: Examined, response: dict[str, Any]) -> Check:
@@ -217,7 +203,7 @@ def fibres_of(
     The voxels are `where`, by default all with white matter.
     """
     scan = examined.scan
-    centres = _points(scan, scan.tissue == WHITE if where is None else where)
+    centres = points_of_mask(scan.tissue == WHITE if where is None else where, scan.affine)
     dyads = np.zeros((len(centres), 3, 3, 3), dtype=np.float32)
     for offset in np.ndindex(PARTS, PARTS, PARTS):
         shift = scan.affine[:3, :3] @ ((np.array(offset) + 0.5) / PARTS - 0.5)
@@ -230,12 +216,8 @@ def fibres_of(
     return directions.reshape(-1, 3, 3) @ scan.pose[:3, :3].T, shares
 
 
-def _points(scan: Acquisition, where: np.ndarray) -> np.ndarray:
-    return np.argwhere(where) @ scan.affine[:3, :3].T + scan.affine[:3, 3]
-
-
 def _in_person(scan: Acquisition, points: np.ndarray) -> np.ndarray:
-    return (points - scan.pose[:3, 3]) @ scan.pose[:3, :3]
+    return transform_points(np.linalg.inv(scan.pose), points)
 
 
 def like_real(
@@ -248,7 +230,7 @@ def like_real(
     same = Person(person.atlas, parameters, person.seed, person.name)
     scan = acquire(same, "prisma_st", "scan", list(REAL_SHELL), slab)
     scan.add_noise()
-    points = same.to_atlas(_in_person(scan, _points(scan, scan.mask > 0)))
+    points = same.to_atlas(_in_person(scan, points_of_mask(scan.mask > 0, scan.affine)))
     depth = np.linalg.norm(person.atlas.way_to_surface(points), axis=1)
     region = scan.mask > 0
     region[region] = (depth < CORTEX) == (where == "cortex")

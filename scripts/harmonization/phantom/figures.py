@@ -8,7 +8,7 @@ from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 
 from harmonization.images.gradients import B0_THRESHOLD
-from harmonization.images.spherical_harmonics import harmonics
+from harmonization.images.grids import transform_points
 from harmonization.images.variation import power_spectrum
 from harmonization.phantom.atlas import POPULATIONS
 from harmonization.phantom.checks import (
@@ -28,10 +28,10 @@ from harmonization.phantom.checks import (
 )
 from harmonization.phantom.people import Person
 from harmonization.phantom.scanner import Scanner
+from harmonization.report.orientations import amplitudes, plane_directions
 from harmonization.report.slices import richest_window
 from harmonization.report.style import show
 
-GLYPH_DIRECTIONS = 72
 GLYPHS = 14  # along each edge of the figure
 CUBES = 12  # crops of the phantom
 
@@ -131,9 +131,8 @@ def draw_fods(person: Person, scan: Examined, response: dict) -> Figure:
 
     figure, axis = plt.subplots(figsize=(8, 8), layout="constrained")
     show(axis, scan.fa[:, y], cmap="gray", vmin=0, vmax=1.4)
-    angle = np.linspace(0, 2 * np.pi, GLYPH_DIRECTIONS, endpoint=False)
-    plane = np.stack([np.cos(angle), np.zeros_like(angle), np.sin(angle)], axis=1)
-    radii = np.maximum(coefficients @ harmonics(plane, 6).T, 0)
+    plane = plane_directions(np.eye(3)[[0, 2]])
+    radii = amplitudes(coefficients, plane)
     radii *= 0.5 / np.quantile(radii.max(axis=1), 0.95)
     centres = voxels[:, [0, 2]].astype(float)
     glyphs = centres[:, None] + radii[:, :, None] * plane[:, [0, 2]]
@@ -164,7 +163,7 @@ def draw_scanners(person: Person, scans: list[Examined]) -> Figure:
         scan = examined.scan
         k = scan.mask.shape[2] // 2
         brain = np.argwhere(scan.mask[:, :, k] > 0)
-        places = np.c_[brain, np.full(len(brain), k)] @ scan.affine[:3, :3].T + scan.affine[:3, 3]
+        places = transform_points(scan.affine, np.c_[brain, np.full(len(brain), k)])
         name = parameters["platforms"][examined.platform]["scanner"]
         scanner = Scanner(name, parameters, person.atlas)
         along_z = np.linalg.norm(scanner.coil_at(places)[..., 2], axis=1) ** 2

@@ -1,4 +1,8 @@
-"""Where every file of a run lies: the only module that puts paths together."""
+"""Where the files of a run lie.
+
+Who gets a folder from here as a whole, such as a model's or that of all tables, knows the names in
+it. Workflows that compare runs name their own results.
+"""
 
 from pathlib import Path
 

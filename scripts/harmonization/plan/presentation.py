@@ -49,7 +49,7 @@ class Presentation:
             for name, m in self.compared.items()
         }
 
-    def references(self) -> dict[str, str]:
+    def bibliography(self) -> dict[str, str]:
         """BibTeX entries of what the methods of the run go back to, by key."""
         cited = {}
         for name, method in self.compared.items():

@@ -130,18 +130,13 @@ def relative_changes(errors: pd.DataFrame, method: str, against: str) -> pd.Data
     errors : DataFrame
         As from `errors_of`.
     method, against : str
-        Of the latter, the mean over its seeds counts.
-
-    Raises
-    ------
-    InputError
-        If an error of the latter is not above 0, so that nothing is relative to it.
+        Of the latter, the mean over its seeds counts. Where it is not above 0, nothing is relative
+        to it, and the change is NaN.
     """
     own = errors.loc[method].droplevel("fold").swaplevel()
     reference = errors.loc[against].groupby("subject", sort=False).mean()
-    if not (reference > 0).all(axis=None):
-        raise InputError(f"scores: an error of {against} is not above 0; compare with another")
-    return 100 * (own / reference.reindex(own.index, level="subject") - 1)
+    reference = reference.where(reference > 0).reindex(own.index, level="subject")
+    return 100 * (own / reference - 1)
 
 
 def compare(changes: pd.Series, limit: float = 0) -> Comparison:

@@ -1,39 +1,46 @@
 """Figure: how much better or worse than a reference every method is in each test subject."""
 
+from collections.abc import Iterable
+
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from harmonization.report.comparison import errors_of, relative_changes
 from harmonization.report.style import FAMILIES, family_key, panels_of_methods, plt, printed
-from harmonization.report.tables import subject_means
 
 MEASURES = {"patch_mse": "patch MSE", "excess": "excess"}
 LINES = 42  # methods of which a page holds two rows of panels
 STRIP = 0.24  # of the axis, for the numbers of what lies beyond it
 
 
-def paired_changes(metrics: pd.DataFrame, metric: str, reference: str) -> pd.DataFrame:
-    """Change of a score against a reference method, in each test subject by itself.
+def paired_changes(
+    metrics: pd.DataFrame, metric: str, methods: Iterable[str], reference: str
+) -> pd.DataFrame:
+    """Change of methods' scores against a reference method, in each test subject by itself.
 
     Parameters
     ----------
     metrics : DataFrame
     metric : str
+    methods : iterable of str
     reference : str
         A method.
 
     Returns
     -------
     DataFrame
-        Columns target, subject, method and change (%). A subject is left out where the reference
+        Columns method, subject, target and change (%). A subject is left out where the reference
         has no error, which only the excess allows.
     """
-    means = subject_means(metrics, metric)
-    means = means.pivot_table("value", index=["target", "subject"], columns="method")
-    of_reference = means[reference].where(means[reference] > 0)
-    changes = 100 * means.div(of_reference, axis=0) - 100
-    return changes.melt(value_name="change", ignore_index=False).reset_index().dropna()
+    errors = errors_of(metrics, metric)
+    changes = {
+        method: relative_changes(errors, method, reference).groupby("subject").mean()
+        for method in methods
+    }
+    table = pd.concat(changes, names=["method"])
+    return table.melt(value_name="change", ignore_index=False).reset_index().dropna()
 
 
 def axis_range(changes: pd.Series) -> tuple[float, float]:
@@ -83,8 +90,7 @@ def _draw_page(
     figure, axes = panels_of_methods(labels, targets, len(measures))
     compared = {name for name, shown in methods.items() if shown["role"] != "control"}
     for band, measure in zip(axes, measures, strict=True):
-        changes = paired_changes(metrics, measure, reference)
-        changes = changes[changes["method"].isin(methods)]
+        changes = paired_changes(metrics, measure, methods, reference)
         among = changes["method"].isin(compared or methods)
         limits = axis_range(changes.loc[among, "change"])
         strip = _limit(band, limits, changes["change"])

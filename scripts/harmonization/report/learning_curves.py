@@ -39,6 +39,7 @@ def draw_learning_curves(
     labels: dict[str, str],
     targets: list[str],
     linear: dict[tuple[str, int], float],
+    linear_label: str,
 ) -> list[Figure]:
     """Draw patch MSE by step: a row for each method, a column for each target.
 
@@ -52,6 +53,8 @@ def draw_learning_curves(
         A model of all targets has the whole row.
     linear : dict
         See `linear_errors`.
+    linear_label : str
+        Of the method that the linear models are of.
 
     Returns
     -------
@@ -60,8 +63,8 @@ def draw_learning_curves(
     """
     methods = [name for name in labels if name in set(history["method"])]
     return [
-        _draw_page(history, {m: labels[m] for m in methods[first : first + ROWS]}, targets, linear)
-        for first in range(0, len(methods), ROWS)
+        _draw_page(history, {m: labels[m] for m in some}, targets, linear, linear_label)
+        for some in (methods[n : n + ROWS] for n in range(0, len(methods), ROWS))
     ]
 
 
@@ -71,6 +74,7 @@ def _draw_page(
     labels: dict[str, str],
     targets: list[str],
     linear: dict[tuple[str, int], float],
+    linear_label: str,
 ) -> Figure:
     figure = plt.figure(figsize=(PRINT * MM, (12 + 28 * len(labels)) * MM), layout="constrained")
     grid = figure.add_gridspec(len(labels), len(targets))
@@ -81,7 +85,7 @@ def _draw_page(
         cells = {t: grid[row, place] for t, place in places.items() if t in trained}
         _draw_row(figure, cells, of_method, label, linear)
     shown = history[history["method"].isin(labels)]
-    figure.legend(handles=_key(shown, linear), loc="outside lower center", ncols=4)
+    figure.legend(handles=_key(shown, linear, linear_label), loc="outside lower center", ncols=4)
     figure.supylabel("patch MSE / variance (log)")
     return figure
 
@@ -128,7 +132,9 @@ def _draw_trainings(axis: plt.Axes, history: pd.DataFrame) -> None:
     axis.plot(mean["validation_mse"], color=VALIDATION, lw=1.2, gid="validation")
 
 
-def _key(history: pd.DataFrame, linear: dict[tuple[str, int], float]) -> list[plt.Line2D]:
+def _key(
+    history: pd.DataFrame, linear: dict[tuple[str, int], float], linear_label: str
+) -> list[plt.Line2D]:
     entries = [
         plt.Line2D([], [], color=TRAINING, lw=0.8, label="training"),
         plt.Line2D(
@@ -137,6 +143,6 @@ def _key(history: pd.DataFrame, linear: dict[tuple[str, int], float]) -> list[pl
         plt.Line2D([], [], color="0.4", ls=":", lw=0.8, label="validation at the start"),
     ]
     if set(history["target"]) & {target for target, _ in linear}:
-        label = "Ridge on validation"
+        label = f"{linear_label} on validation"
         entries.append(plt.Line2D([], [], color="black", ls="--", lw=0.7, label=label))
     return entries

@@ -6,6 +6,7 @@ import pandas as pd
 
 from harmonization.files import read_json
 from harmonization.plan.paths import expand_models
+from harmonization.report.tables import in_order
 
 Rows = dict[str, dict[str, str]]
 
@@ -84,9 +85,7 @@ def _labelled(rows: pd.DataFrame, how: dict[str, str], methods: Rows) -> pd.Data
     """Rows of the methods to show, by method and target, in their order."""
     of_target = rows.groupby(["method", "target"], sort=False)
     table = of_target.agg(how).assign(models=of_target.size()).reset_index()
-    table = table[table["method"].isin(methods)]
-    place = {name: number for number, name in enumerate(methods)}
-    table = table.sort_values("method", key=lambda names: names.map(place), kind="stable")
-    said = pd.DataFrame([methods[name] for name in table["method"]], index=table.index)
+    table = in_order(table[table["method"].isin(methods)], ["method"], methods)
+    said = pd.DataFrame([methods[name] for name in table["method"]])
     named = said.rename(columns={"label": "method"})
-    return pd.concat([named, table[["target", "models", *how]]], axis=1).reset_index(drop=True)
+    return pd.concat([named, table[["target", "models", *how]]], axis=1)

@@ -145,7 +145,8 @@ def draw_phantoms(ranks: pd.DataFrame, declared: pd.DataFrame) -> Figure:
             fontsize=6,
         )
     right.set_title("The declared comparisons")
-    right.set_xlabel("change of patch MSE (%); left is for the MSP")
+    favoured = ", ".join(declared["method"].unique())
+    right.set_xlabel(f"change of patch MSE (%); left is for {favoured}")
     if len(phantoms) > 1:
         taus = dict.fromkeys(f"{tau:.2f}" for tau in agreement(ranks))  # alike for two phantoms
         figure.suptitle(f"Kendall's tau between the rankings: {' to '.join(taus)}")

@@ -1,6 +1,7 @@
 """Tables of a run."""
 
 import html
+from collections.abc import Iterable
 
 import numpy as np
 import pandas as pd
@@ -18,8 +19,16 @@ RATIO_KEYS = ["target", "region", "metric", "method"]
 LEAST_SUBJECTS = 3  # of which a standard deviation is taken
 
 
-def subject_means(metrics: pd.DataFrame, metric: str, region: str = "brain") -> pd.DataFrame:
-    """One value for each method, target and subject: the mean over seeds.
+def in_order(table: pd.DataFrame, keys: list[str], names: Iterable[str]) -> pd.DataFrame:
+    """Sort a table by columns: `names` in their order, other values by themselves."""
+    place = {name: number for number, name in enumerate(names)}
+    return table.sort_values(
+        keys, key=lambda column: column.map(place).fillna(column), kind="stable", ignore_index=True
+    )
+
+
+def subject_means(metrics: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """One value in the brain for each method, target and subject: the mean over seeds.
 
     The subject is the unit of every statistic; patches and seeds are averaged first.
 
@@ -27,10 +36,9 @@ def subject_means(metrics: pd.DataFrame, metric: str, region: str = "brain") -> 
     ----------
     metrics : DataFrame
         Tidy rows: method, family, target, fold, seed, subject, region, metric, value.
-    metric, region : str
-        Which rows to take.
+    metric : str
     """
-    rows = metrics[(metrics["metric"] == metric) & (metrics["region"] == region)]
+    rows = metrics[(metrics["metric"] == metric) & (metrics["region"] == "brain")]
     keys = ["method", "family", "target", "subject"]
     return rows.groupby(keys, sort=False)["value"].mean().reset_index()
 
@@ -108,8 +116,7 @@ def region_table(
     means = means.pivot_table("value", index=labels[1:], columns="method")
     table = means[list(methods)].rename(columns={m: shown["label"] for m, shown in methods.items()})
     table = table.reset_index().merge(size.reset_index(), on=keys)
-    place = {name: number for number, name in enumerate(targets)}
-    table = table.sort_values([*keys, "metric", "order"], key=lambda c: c.map(place).fillna(c))
+    table = in_order(table, [*keys, "metric", "order"], targets)
     first = [*keys, "metric", "order", "n", "voxels"]
     return table[first + [name for name in table.columns if name not in first]]
 
@@ -132,12 +139,11 @@ def feature_table(
     people = rows.groupby(keys)["subject"].nunique().rename("n")
     means = rows.groupby([*keys, "metric", "subject"])["value"].mean().reset_index()
     table = means.pivot_table("value", index=keys, columns="metric").join(people).reset_index()
-    place = {name: number for number, name in enumerate([*targets, *COMPARED, *methods])}
-    table = table.sort_values(keys, key=lambda column: column.map(place))
+    table = in_order(table, keys, [*targets, *COMPARED, *methods])
     table["method"] = [methods[name]["label"] for name in table["method"]]
     measures = [name for name in table.columns if name not in (*keys, "n")]
     measures.sort(key=lambda name: name.startswith("truth_"))
-    return table[[*keys, "n", *measures]].reset_index(drop=True)
+    return table[[*keys, "n", *measures]]
 
 
 def preservation_table(
@@ -210,9 +216,7 @@ def _ratios(
     people = values.groupby(keys)["subject"].nunique().rename("n").reindex(ratios.index)
     table = ratios.reindex(columns=list(methods)).rename(columns=lambda m: methods[m]["label"])
     table.insert(0, "n", people)
-    table = table.reset_index()
-    place = {name: number for number, name in enumerate(targets)}
-    return table.sort_values(keys, key=lambda c: c.map(place).fillna(c), ignore_index=True)
+    return in_order(table.reset_index(), keys, targets)
 
 
 def styled(table: pd.DataFrame, targets: list[str], caption: str) -> Styler:
