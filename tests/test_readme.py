@@ -128,7 +128,7 @@ def assert_change(cells, comparison, within=0.06):
 def test_the_table_of_eight_folds_follows_from_the_scores_of_every_subject(scores):
     subjects = scores.groupby("method", sort=False)["subject"].nunique()
     everywhere = list(subjects.index[subjects == 8])
-    rows = rows_of_methods("docs/results.md", "## What eight folds say", 0, everywhere)
+    rows = rows_of_methods("docs/results.md", "### With short trainings", 0, everywhere)
     assert_errors(rows, scores, everywhere)
 
 
@@ -146,7 +146,7 @@ def test_the_declared_comparisons_follow_from_the_scores_of_every_subject(scores
         said = row[5].partition(": ")
         assert float(said[0]) == pytest.approx(change.change, abs=0.06)
         assert said[2] == verdict
-    _, rows = table_of("docs/results.md", "## What eight folds say", 1)
+    _, rows = table_of("docs/results.md", "### With short trainings", 1)
     with_p = [row for row in rows if re.fullmatch(r"0\.\d+", row[4])]
     for row, of_short in zip(with_p, short, strict=True):
         assert_declared(*row[2:5], row[6].removeprefix("not supported: "), *of_short)
