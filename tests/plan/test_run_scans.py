@@ -149,6 +149,7 @@ def touch_study(root, masks=True):
 
 
 STUDY = {
+    "run": "study",
     "dataset": {"kind": "bids", "subjects": 3},
     "platforms": {"a": {"session": "old", "scale": 1}, "b": {"session": "new", "scale": 2}},
     "source": "a",
@@ -164,8 +165,8 @@ def test_scans_of_ones_own_are_found(tmp_path):
     assert scan.dwi.endswith("study/sub-02/ses-new/dwi/sub-02_ses-new_desc-preproc_dwi.nii.gz")
     assert made.scans.given_scan("02", "b")["mask"].endswith("_desc-brain_mask.nii.gz")
     # Gradients and mask are read as the validation writes them.
-    assert scan.mask == "results/embedded/validated/sub-02_platform-b_mask.nii.gz"
-    assert scan.bvec == "results/embedded/validated/sub-02_platform-b.bvec"
+    assert scan.mask == "results/study/validated/sub-02_platform-b_mask.nii.gz"
+    assert scan.bvec == "results/study/validated/sub-02_platform-b.bvec"
     assert len(made.scans.reports()) == 3 * 2
     assert set(made.to_score("ridge", "02")) == {"measured", "mask", "sidecar"}
 
@@ -174,6 +175,7 @@ def test_scans_of_ones_own_are_found(tmp_path):
     ("change", "message"),
     [
         ({"dataset": {"root": "nowhere"}}, "nowhere: no such folder; change dataset.root"),
+        ({"run": "embedded"}, "run: results/embedded is the phantom's; give `run` a name of its"),
         ({"dataset": {"root": None}}, "dataset.root: kind bids needs the data set's folder"),
         ({"dataset": {"subjects": 4}}, "holds 3 subjects, dataset.subjects asks for 4"),
         ({"platforms": {"a": {"run": "3"}}}, "no scan on platform a"),

@@ -11,6 +11,8 @@ from harmonization.plan.sources import (
     platforms_as_bids,
 )
 
+EMBEDDED = "embedded"  # name of the run of config/config.yaml
+
 
 def read_run(path: Path) -> Settings:
     """Read what the file of a run changes in the default configuration; it may be empty.
@@ -119,6 +121,21 @@ def _check_source(config: Settings) -> None:
         raise InputError(
             f"configuration: spherical_harmonics.shell: {config['spherical_harmonics']['shell']} "
             f"is not among dataset.shells {dataset['shells']}"
+        )
+
+
+def check_place(config: Settings) -> None:
+    """Refuse a run of real data that would write into the results of the embedded phantom.
+
+    Parameters
+    ----------
+    config : dict
+        The configuration, see `check_run`.
+    """
+    simulated = SOURCES[config["dataset"]["kind"]].simulated
+    if not simulated and config["run"] == EMBEDDED:
+        raise InputError(
+            f"configuration: run: results/{EMBEDDED} is the phantom's; give `run` a name of its own"
         )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from harmonization.files import InputError
 from harmonization.plan.baselines import baseline_version, find_baselines
 from harmonization.plan.claims import read_claims
-from harmonization.plan.configuration import check_run
+from harmonization.plan.configuration import check_place, check_run
 from harmonization.plan.folds import parts_of_fold, read_limits
 from harmonization.plan.methods import (
     DENOISED,
@@ -70,6 +70,7 @@ class Plan:
         self._versions: dict[tuple[str, str | None], str] = {}
         refuse_code_in_packages(root / "scripts")
         self.config = check_run(config, root)
+        check_place(self.config)
         self.config["methods"], self.left_out = choose_methods(self.config, root)
         self.methods = read_methods(self.config, root)
         named = self.config["methods"]
