@@ -241,6 +241,11 @@ def test_two_methods_of_one_label_are_refused():
             {"dataset": {"kind": "phantom", "subjects": 12}},
             "platforms.trio: kind phantom needs acquisition",
         ),
+        (
+            "phantom",
+            {"dataset": {"root": "/data/x"}},
+            "dataset.root: a phantom reads no folder; give dataset.kind: bids, raw, openneuro or",
+        ),
         ("open", {"methods": ["truth"]}, "'truth' is a scan that only a phantom has"),
         ("open", {"methods": ["noise_free"]}, "'noise_free' is a scan that only a phantom has"),
         ("open", {"denoising": "all"}, "denoising: 'all' is not one of"),

@@ -125,7 +125,7 @@ def _check_source(config: Settings) -> None:
 
 
 def check_place(config: Settings) -> None:
-    """Refuse a run of real data that would write into the results of the embedded phantom.
+    """Refuse a run that would write into the phantom's results, or simulate in place of reading.
 
     Parameters
     ----------
@@ -136,6 +136,11 @@ def check_place(config: Settings) -> None:
     if not simulated and config["run"] == EMBEDDED:
         raise InputError(
             f"configuration: run: results/{EMBEDDED} is the phantom's; give `run` a name of its own"
+        )
+    if simulated and config["dataset"]["root"] is not None:
+        raise InputError(
+            "configuration: dataset.root: a phantom reads no folder; give dataset.kind: bids, raw, "
+            "openneuro or mushac, or leave root out"
         )
 
 
