@@ -1,5 +1,7 @@
 """The scans of a run, without Snakemake: where they come from, and their files."""
 
+import shutil
+
 import pytest
 import yaml
 from conftest import EMBEDDED, ROOT
@@ -169,6 +171,27 @@ def test_scans_of_ones_own_are_found(tmp_path):
     assert scan.bvec == "results/study/validated/sub-02_platform-b.bvec"
     assert len(made.scans.reports()) == 3 * 2
     assert set(made.to_score("ridge", "02")) == {"measured", "mask", "sidecar"}
+
+
+@pytest.mark.parametrize(
+    ("wanted", "notes"),
+    [
+        (3, ["Uses 3 of 4 subjects (dataset.subjects)."]),
+        (["01", "03", "04"], ["Uses 3 of 4 subjects (dataset.subjects)."]),
+        (4, []),
+    ],
+)
+def test_it_is_said_how_many_subjects_of_a_data_set_are_used(tmp_path, wanted, notes):
+    touch_study(tmp_path / "study")
+    shutil.copytree(tmp_path / "study/sub-03", tmp_path / "study/sub-04")
+    for path in (tmp_path / "study/sub-04").rglob("sub-03*"):
+        path.rename(path.with_name(path.name.replace("sub-03", "sub-04")))
+    dataset = {"root": str(tmp_path / "study"), "subjects": wanted}
+    assert plan(EMBEDDED, **merge(STUDY, {"dataset": dataset})).notes() == notes
+
+
+def test_a_phantom_has_no_more_subjects_than_its_run():
+    assert plan().notes() == []
 
 
 @pytest.mark.parametrize(

@@ -54,8 +54,8 @@ try:
 except InputError as error:
     raise WorkflowError(str(error)) from None
 
-for name, reason in PLAN.left_out.items():
-    print(f"Left out of its family: {name} {reason}.", file=sys.stderr)
+for line in PLAN.notes():
+    print(line, file=sys.stderr)
 
 config.update(PLAN.config)
 P = PLAN.paths

@@ -96,6 +96,13 @@ class Plan:
         self._check_limits()
         self.scales = {target: self.scans.platforms[target]["scale"] for target in self.targets}
 
+    def notes(self) -> list[str]:
+        """What a user might not expect of the run, a line each, for the start of its output."""
+        lines = [f"Left out of its family: {name} {why}." for name, why in self.left_out.items()]
+        if (held := self.scans.held) > (used := len(self.subjects)):
+            lines.append(f"Uses {used} of {held} subjects (dataset.subjects).")
+        return lines
+
     def _check_limits(self) -> None:
         """Refuse methods that would learn from more than the patches that a study allows them."""
         for name, method in self.methods.items():

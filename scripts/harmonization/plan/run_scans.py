@@ -14,6 +14,7 @@ from harmonization.plan.scans import (
     choose_subjects,
     find_raw_scan,
     find_scan,
+    labels_of_subjects,
     raw_scan,
     refuse_shared_scans,
 )
@@ -77,6 +78,13 @@ class RunScans:
         if self.kind == "openneuro":
             return wanted
         return choose_subjects(self.data, wanted, self.data_source.subject_prefix)
+
+    @property
+    def held(self) -> int:
+        """Number of subjects that the data set holds; of one that is not here, those of the run."""
+        if self.data_source.simulated or self.kind == "openneuro":
+            return len(self.subjects)
+        return len(labels_of_subjects(self.data, self.data_source.subject_prefix))
 
     def _find(self, subject: str, platform: str) -> dict[str, str]:
         """Files of a scan in the user's data, by role; those that it lacks are left out."""

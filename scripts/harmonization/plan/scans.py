@@ -77,13 +77,7 @@ def choose_subjects(root: Path, wanted: int | list[str], prefix: str = "sub-") -
     InputError
         If the folder does not exist, lacks a listed subject or holds too few subjects.
     """
-    if not root.is_dir():
-        raise InputError(f"{root}: no such folder; change dataset.root")
-    labels = (p.name.removeprefix(prefix) for p in root.glob(f"{prefix}*") if p.is_dir())
-    # BIDS labels are letters of ASCII and digits only, so this skips hidden folders and the like.
-    subjects = sorted(label for label in labels if label.isascii() and label.isalnum())
-    if not subjects:
-        raise InputError(f"{root}: no folder {prefix}<label> in it; give the data set's root")
+    subjects = labels_of_subjects(root, prefix)
     if isinstance(wanted, int):
         if wanted > len(subjects):
             raise InputError(
@@ -98,6 +92,24 @@ def choose_subjects(root: Path, wanted: int | list[str], prefix: str = "sub-") -
             f"{quoted}"
         )
     return wanted
+
+
+def labels_of_subjects(root: Path, prefix: str = "sub-") -> list[str]:
+    """Labels of all subjects of a data set, sorted; see `choose_subjects`.
+
+    Raises
+    ------
+    InputError
+        If the folder does not exist, or holds no subject.
+    """
+    if not root.is_dir():
+        raise InputError(f"{root}: no such folder; change dataset.root")
+    labels = (p.name.removeprefix(prefix) for p in root.glob(f"{prefix}*") if p.is_dir())
+    # BIDS labels are letters of ASCII and digits only, so this skips hidden folders and the like.
+    subjects = sorted(label for label in labels if label.isascii() and label.isalnum())
+    if not subjects:
+        raise InputError(f"{root}: no folder {prefix}<label> in it; give the data set's root")
+    return subjects
 
 
 def refuse_shared_scans(platforms: dict[str, Any], series: dict[str, str]) -> None:
