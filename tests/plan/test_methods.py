@@ -339,7 +339,9 @@ def test_a_family_leaves_out_what_the_data_cannot_give_and_names_it():
     assert "denoised" in names
     _, left_out = choose_methods(EMBEDDED | measured | {"denoising": "both"}, ROOT)
     assert set(left_out) == {"truth", "rescan", "noise_free", "denoised"}
-    with pytest.raises(InputError, match="'truth' is a scan that only a phantom has; leave it out"):
+    with pytest.raises(
+        InputError, match="methods: truth: only a phantom has this scan; leave it out"
+    ):
         read_methods(EMBEDDED | measured | {"methods": ["truth"]}, ROOT)
 
 

@@ -202,7 +202,7 @@ def test_a_phantom_has_no_more_subjects_than_its_run():
         ({"dataset": {"root": None}}, "dataset.root: kind bids needs the data set's folder"),
         ({"dataset": {"subjects": 4}}, "holds 3 subjects, dataset.subjects asks for 4"),
         ({"platforms": {"a": {"run": "3"}}}, "no scan on platform a"),
-        ({"methods": ["truth"]}, "'truth' is a scan that only a phantom has"),
+        ({"methods": ["truth"]}, "methods: truth: only a phantom has this scan; leave it out"),
     ],
 )
 def test_a_data_set_that_does_not_fit_the_configuration_is_named(tmp_path, change, message):

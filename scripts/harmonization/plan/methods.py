@@ -27,7 +27,7 @@ OF_MODELS = (
     "solve",
     "training",
 )
-DENOISED = "is what every method reads, as the run denoises its source"
+DENOISED = "this run denoises the source for all methods"
 
 
 @dataclass(frozen=True)
@@ -227,7 +227,7 @@ def _unsuitable(settings: Settings, config: Settings) -> str:
     """Why a method does not suit a run, or nothing."""
     only_phantom = "scan" in settings or settings.get("reads") == "truth"
     if only_phantom and not SOURCES[config["dataset"]["kind"]].simulated:
-        return "is a scan that only a phantom has"
+        return "only a phantom has this scan"
     if settings.get("reads") == "denoised" and config["denoising"] in ("source", "both"):
         return DENOISED
     return ""
@@ -279,7 +279,7 @@ def read_methods(config: Settings, root: Path) -> dict[str, Method]:
             raise InputError(f"method {name}: seeded_as: no method '{twin}'{suggest(twin, known)}")
         reason = _unsuitable(settings, config)
         if reason and methods[name].reads != "denoised":
-            raise InputError(f"configuration: methods: '{name}' {reason}; leave it out")
+            raise InputError(f"configuration: methods: {name}: {reason}; leave it out")
         waiting += _asked_for(methods[name])
     for name in config["overrides"]:
         if name not in methods:

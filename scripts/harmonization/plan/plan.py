@@ -98,7 +98,7 @@ class Plan:
 
     def notes(self) -> list[str]:
         """What a user might not expect of the run, a line each, for the start of its output."""
-        lines = [f"Left out of its family: {name} {why}." for name, why in self.left_out.items()]
+        lines = [f"{name} is left out: {why}." for name, why in self.left_out.items()]
         if (held := self.scans.held) > (used := len(self.subjects)):
             lines.append(f"Uses {used} of {held} subjects (dataset.subjects).")
         return lines
