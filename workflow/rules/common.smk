@@ -52,7 +52,8 @@ given = (
 try:
     PLAN = Plan(with_own_platforms(config, given), ROOT)
 except InputError as error:
-    raise WorkflowError(str(error)) from None
+    # Snakemake would put the line of this file before it, and its own after it.
+    sys.exit("\n".join(f"error: {line}" for line in str(error).splitlines()))
 
 for line in PLAN.notes():
     print(line, file=sys.stderr)
