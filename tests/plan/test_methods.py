@@ -345,6 +345,14 @@ def test_a_family_leaves_out_what_the_data_cannot_give_and_names_it():
         read_methods(EMBEDDED | measured | {"methods": ["truth"]}, ROOT)
 
 
+def test_a_family_never_brings_what_selects_on_test_nor_a_baseline(root):
+    families = sorted({path.parent.name for path in method_files(root / "config/methods").values()})
+    names, left_out = choose_methods(EMBEDDED | {"methods": families}, root)
+    assert not {"msp_selected_on_test", "gain"} & {*names, *left_out}
+    names, _ = choose_methods(EMBEDDED | {"methods": ["control", "msp_selected_on_test"]}, root)
+    assert names[-1] == "msp_selected_on_test"
+
+
 def test_two_files_with_the_same_fit_are_refused(root):
     add(root, "again", like="espcn", label="Again")
     with pytest.raises(InputError, match="again: is fitted exactly like espcn; change a setting"):

@@ -185,6 +185,8 @@ class Method:
 def choose_methods(config: Settings, root: Path) -> tuple[list[str], dict[str, str]]:
     """Choose the methods to compare: those that the configuration names, singly or by family.
 
+    A family brings neither baselines with rules of their own, nor what selects on test subjects.
+
     Parameters
     ----------
     config : dict
@@ -211,6 +213,8 @@ def choose_methods(config: Settings, root: Path) -> tuple[list[str], dict[str, s
             n: _read_file(folder, n)[1] for n, f in files.items() if f.parent.name == entry
         }
         for name, settings in sorted(of_family.items(), key=_place):
+            if settings.get("selects_on") == "test":
+                continue
             if reason := _unsuitable(settings, config):
                 left_out[name] = reason
             else:
