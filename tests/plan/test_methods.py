@@ -111,7 +111,7 @@ NETWORK = {**PLAIN, "network": {"name": "espcn"}}
         ({"like": "m"}, "like: inherits from itself"),
         ({**PLAIN, "network": {"name": "espn"}}, "there is no network 'espn'; did you mean"),
         ({**NETWORK, "solve": {}}, "solve: espcn has no fit in closed form"),
-        ({"like": "ridge", "solve": {"penalty": 1}}, "solve: unknown key 'penalty' at top level"),
+        ({"like": "ridge", "solve": {"penalty": 1}}, "method m: unknown key 'penalty' in solve"),
         ({"like": "ridge", "training": {"full": "x"}}, "training.full: 'x' is not of type"),
         (
             {"like": "espcn", "solve": {"penalties": [1.0]}, "network": {"name": "linear_patch"}},

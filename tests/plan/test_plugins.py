@@ -98,7 +98,7 @@ def test_a_class_that_extends_the_template_model_in_any_way_needs_the_template(
         ({"width": 3, "rate": 1, "widht": 2}, "unknown key 'widht' at top level; did you mean"),
         ({"width": 3, "rate": 1, "kind": "c"}, "kind: 'c' is not one of"),
         ({"width": 3, "rate": 1, "sizes": [1.5]}, "sizes.0: 1.5 is not of type 'integer'"),
-        ({"width": 3, "rate": 1, "sizes": []}, r"sizes: \[\] should be non-empty"),
+        ({"width": 3, "rate": 1, "sizes": []}, r"sizes: \[\] are 0; give at least 1"),
         ({"width": 3, "rate": 1, "seed": "x"}, "seed: 'x' is not valid"),
     ],
 )

@@ -443,7 +443,7 @@ def _method(name: str, family: str, settings: Settings, length: str) -> Method:
             raise InputError(
                 f"method {name}: solve: {chosen} has no fit in closed form; give training instead"
             )
-        solve = check_settings(solve, plugin.solve, f"method {name}: solve")
+        solve = check_settings(solve, plugin.solve, f"method {name}", "solve")
     if solve is not None and "training" in settings:
         raise InputError(f"method {name}: give training or solve, not both")
     return Method(
@@ -451,7 +451,7 @@ def _method(name: str, family: str, settings: Settings, length: str) -> Method:
         wing=wing,
         plugin=chosen,
         summary=plugin.summary,
-        settings=check_settings(given, plugin.settings, f"method {name}: {key}"),
+        settings=check_settings(given, plugin.settings, f"method {name}", key),
         fits=settings.get("fits", "each"),
         builds_on=tuple(_component(component) for component in settings.get("builds_on", [])),
         reads=settings.get("reads", "scan"),
