@@ -11,7 +11,7 @@ from conftest import EMBEDDED, ROOT
 from document_configuration import documented
 from harmonization.files import InputError
 from harmonization.learning.network import FeatureNetwork
-from harmonization.plan.configuration import check_run, merge, with_own_platforms
+from harmonization.plan.configuration import check_run, merge, with_origin, with_own_platforms
 from harmonization.plan.folds import parts_of_fold, read_limits
 from harmonization.plan.methods import FAMILIES, choose_methods, method_files, read_methods
 from harmonization.plan.plugins import class_name, module_of
@@ -338,6 +338,22 @@ def test_platforms_stay_where_a_run_gives_none_or_simulates_them():
     phantom = merge(EMBEDDED, finer)
     assert with_own_platforms(phantom, finer) == phantom
     assert with_own_platforms({"dataset": None}, finer) == {"dataset": None}
+
+
+@pytest.mark.parametrize("key", ["methods", "targets"])
+def test_an_error_of_what_the_user_did_not_give_says_where_it_is_from(key):
+    mine = {"old": {"session": "mri1", "scale": 1}, "new": {"session": "mri2", "scale": 1}}
+    given = {"platforms": mine, "source": "old", "targets": ["new"]}
+    given = {name: value for name, value in given.items() if name != key}
+    config = with_own_platforms(own_run(run="mine", **given), given)
+    with pytest.raises(InputError) as error:
+        read_run(config)
+    said = str(error.value)
+    assert said.startswith(f"configuration: {key}: ")
+    assert with_origin(said, given) == (
+        f"{said} (from config/config.yaml; give `{key}` of your own)"
+    )
+    assert with_origin(said, given | {key: []}) == said
 
 
 def test_labels_that_yaml_reads_as_numbers_are_labels():

@@ -17,7 +17,7 @@ sys.path.insert(0, str(ROOT / "scripts"))
 from snakemake.exceptions import WorkflowError
 
 from harmonization.files import InputError
-from harmonization.plan.configuration import with_own_platforms
+from harmonization.plan.configuration import with_origin, with_own_platforms
 from harmonization.plan.ending import end_run
 from harmonization.plan.failures import failures
 from harmonization.plan.machine import unused_gpus
@@ -53,7 +53,11 @@ try:
     PLAN = Plan(with_own_platforms(config, given), ROOT)
 except InputError as error:
     # Snakemake would put the line of this file before it, and its own after it.
-    sys.exit("\n".join(f"error: {line}" for line in str(error).splitlines()))
+    sys.exit(
+        "\n".join(
+            f"error: {line}" for line in with_origin(str(error), given).splitlines()
+        )
+    )
 
 for line in PLAN.notes():
     print(line, file=sys.stderr)

@@ -1,5 +1,6 @@
 """The configuration of a run, checked before anything starts."""
 
+import re
 from pathlib import Path
 
 from harmonization.files import InputError
@@ -160,6 +161,26 @@ def with_own_platforms(config: Settings, given: Settings) -> Settings:
     dataset, platforms = config.get("dataset"), given.get("platforms")
     phantom = not isinstance(dataset, dict) or dataset.get("kind") == "phantom"
     return config if phantom or not platforms else {**config, "platforms": platforms}
+
+
+def with_origin(message: str, given: Settings) -> str:
+    """Add to errors of methods, source and targets that the user did not give where they are from.
+
+    Parameters
+    ----------
+    message : str
+        Errors of a configuration, a line each.
+    given : dict
+        What the user gives besides config/config.yaml.
+    """
+
+    def origin(line: str) -> str:
+        key = re.match("configuration: (methods|source|targets):", line)
+        if key is None or key[1] in given:
+            return ""
+        return f" (from config/config.yaml; give `{key[1]}` of your own)"
+
+    return "\n".join(line + origin(line) for line in message.splitlines())
 
 
 def merge(settings: Settings, changes: Settings) -> Settings:
