@@ -1,5 +1,6 @@
 """The scans of a run, without Snakemake: where they come from, and their files."""
 
+import re
 import shutil
 
 import pytest
@@ -210,6 +211,23 @@ def test_a_data_set_that_does_not_fit_the_configuration_is_named(tmp_path, chang
     study = merge(STUDY, {"dataset": {"root": str(tmp_path / "study")}})
     with pytest.raises(InputError, match=message):
         plan(EMBEDDED, **merge(study, change))
+
+
+@pytest.mark.parametrize(
+    ("given", "hint"),
+    [("session: 01", True), ("run: 1", True), ("session: '02'", False), ("session: x", False)],
+)
+def test_a_label_that_yaml_read_as_a_number_should_be_quoted(tmp_path, given, hint):
+    touch_study(tmp_path / "study")
+    for path in sorted((tmp_path / "study").rglob("*"), reverse=True):
+        path.rename(path.with_name(re.sub("ses-old(?=$|_)", "ses-01", path.name)))
+    for path in (tmp_path / "study").rglob("*ses-01_*"):
+        path.rename(path.with_name(path.name.replace("ses-01", "ses-01_run-01")))
+    platforms = {"a": {"session": "01"} | yaml.safe_load(given)}
+    study = merge(STUDY, {"dataset": {"root": str(tmp_path / "study")}, "platforms": platforms})
+    with pytest.raises(InputError, match="no scan on platform a") as error:
+        plan(EMBEDDED, **study)
+    assert str(error.value).endswith("a number: put labels in quotes)") == hint
 
 
 def test_a_raw_data_set_needs_masks_only_where_none_are_made(tmp_path):
