@@ -353,6 +353,21 @@ def test_a_family_never_brings_what_selects_on_test_nor_a_baseline(root):
     assert names[-1] == "msp_selected_on_test"
 
 
+def test_all_methods_without_settings_of_the_training_are_named_at_once(root):
+    for name in ("one", "two"):
+        add(root, name, **PLAIN, network={"name": "espcn"}, training={"full": TRAINED})
+    add(root, "top", "msp", like="msp_espcn", builds_on=[{"method": "two", "target": "all"}])
+    with pytest.raises(InputError) as refused:
+        read(root, "one", "espcn", "top")
+    assert str(refused.value) == (
+        "configuration: training: no 'short' settings have one, two; add them to the file of each "
+        "in config/methods or under `overrides`, or choose another training"
+    )
+    overrides = {name: {"training": {"short": TRAINED}} for name in ("one", "two")}
+    overrides["two"]["network"] = {"width": 3}
+    assert "top" in read(root, "one", "top", overrides=overrides)
+
+
 def test_two_files_with_the_same_fit_are_refused(root):
     add(root, "again", like="espcn", label="Again")
     with pytest.raises(InputError, match="again: is fitted exactly like espcn; change a setting"):

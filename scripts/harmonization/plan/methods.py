@@ -263,6 +263,8 @@ def read_methods(config: Settings, root: Path) -> dict[str, Method]:
     methods: dict[str, Method] = {}
     baselines = find_baselines(root)
     waiting = [(name, "configuration: methods") for name in config["methods"]]
+    length: str = config["training"]
+    without_length = []
     while waiting:
         name, asked_by = waiting.pop(0)
         if name in methods:
@@ -277,7 +279,10 @@ def read_methods(config: Settings, root: Path) -> dict[str, Method]:
                 f"configuration: overrides.{name}.like: belongs in a method's file; write one"
             )
         settings = check(merge(settings, overrides), schema, f"method {name}")
-        methods[name] = _method(name, family, settings, config["training"])
+        lacking = "training" in settings and length not in settings["training"]
+        without_length += [name] if lacking else []
+        # Every method has full settings; with them, what it builds on is read and checked, too.
+        methods[name] = _method(name, family, settings, "full" if lacking else length)
         twin, known = methods[name].seeded_as, list(method_files(folder))
         if twin and twin not in known:
             raise InputError(f"method {name}: seeded_as: no method '{twin}'{suggest(twin, known)}")
@@ -285,6 +290,12 @@ def read_methods(config: Settings, root: Path) -> dict[str, Method]:
         if reason and methods[name].reads != "denoised":
             raise InputError(f"configuration: methods: {name}: {reason}; leave it out")
         waiting += _asked_for(methods[name])
+    if without_length:
+        raise InputError(
+            f"configuration: training: no '{length}' settings have {', '.join(without_length)}; "
+            "add them to the file of each in config/methods or under `overrides`, or choose "
+            "another training"
+        )
     for name in config["overrides"]:
         if name not in methods:
             raise InputError(
@@ -499,11 +510,6 @@ def _training(name: str, settings: Settings, length: str) -> Settings | None:
     """Training settings of one `length`, such as ``short``."""
     if "training" not in settings:
         return None
-    if length not in settings["training"]:
-        raise InputError(
-            f"configuration: training: method {name} has no '{length}' settings; add them to its "
-            "file in config/methods"
-        )
     for phase in (training := settings["training"][length])["phases"]:
         if phase.get("warm_up", 0) >= phase["steps"]:
             raise InputError(
