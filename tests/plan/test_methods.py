@@ -41,6 +41,10 @@ def read(root, *methods, **changes):
     return read_methods(merge(EMBEDDED, {"methods": list(methods), **changes}), root)
 
 
+def planned(root, *methods, **changes):
+    return Plan(merge(EMBEDDED, {"methods": list(methods), **changes}), root).methods
+
+
 def test_the_folder_is_the_family():
     methods = read_methods(EMBEDDED, ROOT)
     assert methods["espcn"].family == "single_task"
@@ -343,6 +347,51 @@ def test_a_family_leaves_out_what_the_data_cannot_give_and_names_it():
         InputError, match="methods: truth: only a phantom has this scan; leave it out"
     ):
         read_methods(EMBEDDED | measured | {"methods": ["truth"]}, ROOT)
+
+
+LONELY = ["msp_espcn", "msp_self", "msp_mixed", "msp_one_auxiliary", "msp_best", "ensemble_mean"]
+LONELY += ["mtl_cascade", "mtl_cross_stitch"]
+
+
+@pytest.mark.parametrize("name", LONELY)
+def test_what_builds_on_others_needs_two_targets(name):
+    said = f"configuration: methods: {name}: needs at least two targets, as it builds on networks"
+    with pytest.raises(InputError, match=said):
+        planned(ROOT, "espcn", name, targets=["prisma_st"])
+    assert name in planned(ROOT, "espcn", name, targets=["prisma_st", "connectom_st"])
+
+
+def test_what_needs_a_method_of_two_targets_needs_two_itself():
+    with pytest.raises(InputError, match="espcn_long: msp_espcn, which it needs, needs at least"):
+        planned(ROOT, "espcn_long", targets=["prisma_st"])
+
+
+def test_a_run_of_one_target_may_have_all_others(root):
+    alone = ["espcn", "mtl_hard", "msp_no_auxiliary", "ridge_mlp", "gain"]
+    assert set(alone) < set(planned(root, *alone, targets=["prisma_st"]))
+    own = {"method": "espcn", "target": "own"}
+    for builds_on in (
+        [own, {**own, "seed": 1}],
+        [own, {"method": "diqt_rn4", "target": "all"}],
+        [{"method": "mtl_hard", "target": "all"}, own],
+    ):
+        overrides = {"msp_espcn": {"builds_on": builds_on, "fits": "each"}}
+        if builds_on[0] != own:
+            overrides["msp_espcn"]["fits"] = "all"
+            builds_on[1] = {**own, "target": "all"}
+        planned(root, "msp_espcn", targets=["prisma_st"], overrides=overrides)
+
+
+def test_a_family_leaves_out_what_one_target_cannot_give():
+    config = merge(EMBEDDED, {"targets": ["prisma_st"], "methods": ["ensemble", "single_task"]})
+    names, left_out = choose_methods(config, ROOT)
+    assert {"ensemble_mean", "ensemble_weighted", "espcn_long", "espcn_wide"} <= set(left_out)
+    assert set(left_out.values()) == {"it needs at least two targets"}
+    assert "espcn" in names
+    assert set(names) <= set(read_methods(config | {"methods": names}, ROOT))
+    names, _ = choose_methods(config | {"methods": ["ensemble"]}, ROOT)
+    with pytest.raises(InputError, match="methods: none of these families suits the run; add an"):
+        read_methods(config | {"methods": names}, ROOT)
 
 
 def test_a_family_never_brings_what_selects_on_test_nor_a_baseline(root):

@@ -262,7 +262,11 @@ def test_two_methods_of_one_label_are_refused():
         ),
         (
             "phantom",
-            {"targets": ["new"], "platforms": {"new": EMBEDDED["platforms"]["ge_st"]}},
+            {
+                "targets": ["new"],
+                "platforms": {"new": EMBEDDED["platforms"]["ge_st"]},
+                "methods": ["identity"],
+            },
             "the phantom has no platform 'new'",
         ),
     ],

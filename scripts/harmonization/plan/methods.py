@@ -27,6 +27,7 @@ OF_MODELS = (
     "solve",
     "training",
 )
+OF_TWO_TARGETS = "it needs at least two targets"
 DENOISED = "this run denoises the source for all methods"
 
 
@@ -212,13 +213,19 @@ def choose_methods(config: Settings, root: Path) -> tuple[list[str], dict[str, s
         of_family = {
             n: _read_file(folder, n)[1] for n, f in files.items() if f.parent.name == entry
         }
+        chosen = []
         for name, settings in sorted(of_family.items(), key=_place):
             if settings.get("selects_on") == "test":
                 continue
             if reason := _unsuitable(settings, config):
                 left_out[name] = reason
             else:
-                names.append(name)
+                chosen.append(name)
+        single = len(config["targets"]) == 1
+        methods = _read_named(config | {"methods": chosen}, root) if single else {}
+        lonely = {name for name in chosen if _lonely_need(name, methods, config)}
+        left_out |= dict.fromkeys((name for name in chosen if name in lonely), OF_TWO_TARGETS)
+        names += [name for name in chosen if name not in lonely]
     return list(dict.fromkeys(names)), left_out
 
 
@@ -258,6 +265,45 @@ def read_methods(config: Settings, root: Path) -> dict[str, Method]:
     InputError
         One line for each mistake in a method's file or in the overrides.
     """
+    if not config["methods"]:
+        raise InputError(
+            "configuration: methods: none of these families suits the run; add another"
+        )
+    methods = _read_named(config, root)
+    for name in config["overrides"]:
+        if name not in methods:
+            raise InputError(
+                f"configuration: overrides: method '{name}' is not used"
+                f"{suggest(name, list(methods))}"
+            )
+    for method in methods.values():
+        _check_components(method, methods, config)
+        _check_match(method, methods)
+    _refuse_equals(methods)
+    labelled: dict[str, str] = {}
+    for name in config["methods"]:
+        other = labelled.setdefault(methods[name].label, name)
+        if other != name:
+            raise InputError(
+                f"configuration: methods: '{other}' and '{name}' are both labelled "
+                f"'{methods[name].label}'; give one of them another label"
+            )
+    if taken := [name for label, name in labelled.items() if label in TABLE_COLUMNS]:
+        raise InputError(
+            f"method {taken[0]}: label: tables have a column '{methods[taken[0]].label}' already; "
+            "give another label"
+        )
+    denoised = config["denoising"] in ("source", "both")
+    kept = {n: m for n, m in methods.items() if not (denoised and m.reads == "denoised")}
+    if not kept:
+        raise InputError(
+            "configuration: methods: none is left, as the run denoises its source; add another"
+        )
+    return kept
+
+
+def _read_named(config: Settings, root: Path) -> dict[str, Method]:
+    """Methods that the configuration names, and all that they need; see `read_methods`."""
     folder = root / "config/methods"
     schema = root / "workflow/schemas/method.schema.yaml"
     methods: dict[str, Method] = {}
@@ -296,36 +342,7 @@ def read_methods(config: Settings, root: Path) -> dict[str, Method]:
             "add them to the file of each in config/methods or under `overrides`, or choose "
             "another training"
         )
-    for name in config["overrides"]:
-        if name not in methods:
-            raise InputError(
-                f"configuration: overrides: method '{name}' is not used"
-                f"{suggest(name, list(methods))}"
-            )
-    for method in methods.values():
-        _check_components(method, methods, config)
-        _check_match(method, methods)
-    _refuse_equals(methods)
-    labelled: dict[str, str] = {}
-    for name in config["methods"]:
-        other = labelled.setdefault(methods[name].label, name)
-        if other != name:
-            raise InputError(
-                f"configuration: methods: '{other}' and '{name}' are both labelled "
-                f"'{methods[name].label}'; give one of them another label"
-            )
-    if taken := [name for label, name in labelled.items() if label in TABLE_COLUMNS]:
-        raise InputError(
-            f"method {taken[0]}: label: tables have a column '{methods[taken[0]].label}' already; "
-            "give another label"
-        )
-    denoised = config["denoising"] in ("source", "both")
-    kept = {n: m for n, m in methods.items() if not (denoised and m.reads == "denoised")}
-    if not kept:
-        raise InputError(
-            "configuration: methods: none is left, as the run denoises its source; add another"
-        )
-    return kept
+    return methods
 
 
 def method_files(folder: Path) -> dict[str, Path]:
@@ -569,6 +586,39 @@ def _check_components(method: Method, methods: dict[str, Method], config: Settin
                 raise InputError(
                     f"{where}: a model of all targets has no '{component.target}'; give target: all"
                 )
+
+
+def refuse_lonely(config: Settings, methods: dict[str, Method]) -> None:
+    """Refuse methods that build on networks of other targets in a run of one target."""
+    for name in config["methods"]:
+        if lonely := _lonely_need(name, methods, config):
+            why = "" if lonely == name else f"{lonely}, which it needs, "
+            raise InputError(
+                f"configuration: methods: {name}: {why}needs at least two targets, as it builds on "
+                "networks of others; add a target or leave it out"
+            )
+
+
+def _lonely_need(name: str, methods: dict[str, Method], config: Settings) -> str:
+    """What of a method and all that it needs is left with one component by a run of one target.
+
+    It names components of other targets, or as many seeds as there are targets; without these it
+    would be another method of the same name. Nothing if there is no such.
+    """
+    if len(config["targets"]) > 1 or methods[name].rules:
+        return ""
+    for needed in sorted(_all_needs(methods[name], methods), key=lambda n: (n != name, n)):
+        named, kept = False, set()
+        for component in methods[needed].builds_on:
+            of_each = methods[component.method].fits == "each"
+            choices = {component.target if of_each else "own", component.seed}
+            named |= bool(choices & {"others", "next", "all"})
+            if not choices & {"others", "next"}:
+                seed = "same" if component.seed == "all" else component.seed
+                kept.add((component.methods, seed))
+        if named and len(kept) < 2:
+            return needed
+    return ""
 
 
 def _check_match(method: Method, methods: dict[str, Method]) -> None:

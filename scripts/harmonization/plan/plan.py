@@ -17,6 +17,7 @@ from harmonization.plan.methods import (
     method_files,
     modules_of,
     read_methods,
+    refuse_lonely,
 )
 from harmonization.plan.paths import RunPaths, expand_models
 from harmonization.plan.references import check_references
@@ -76,6 +77,7 @@ class Plan:
         named = self.config["methods"]
         self.config["methods"] = [name for name in named if name in self.methods]
         self.left_out |= {name: DENOISED for name in named if name not in self.methods}
+        refuse_lonely(self.config, self.methods)
         for name, method in self.methods.items():
             check_references(name, method.references, self.bibliographies(name))
         self.claims = read_claims(
