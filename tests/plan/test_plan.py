@@ -246,6 +246,16 @@ def test_two_methods_of_one_label_are_refused():
             {"dataset": {"root": "/data/x"}},
             "dataset.root: a phantom reads no folder; give dataset.kind: bids, raw, openneuro or",
         ),
+        (
+            "open",
+            {"platforms": {"trio": {"description": "preproc"}}},
+            "platforms.trio.description: kind openneuro reads scans that are not preproc",
+        ),
+        (
+            "open",
+            {"platforms": {"trio": {"scale": 2}}},
+            "platforms.trio.scale: the source has scale 1; give the targets theirs",
+        ),
         ("open", {"methods": ["truth"]}, "methods: truth: only a phantom has this scan"),
         ("open", {"methods": ["noise_free"]}, "noise_free: only a phantom has this scan"),
         ("open", {"denoising": "all"}, "denoising: 'all' is not one of"),

@@ -234,6 +234,19 @@ def test_a_label_that_yaml_read_as_a_number_should_be_quoted(tmp_path, given, hi
 def test_a_raw_data_set_needs_masks_only_where_none_are_made(tmp_path):
     touch_study(tmp_path / "study", masks=False)
     study = merge(STUDY, {"dataset": {"kind": "raw", "root": str(tmp_path / "study")}})
+    for path in (tmp_path / "study").rglob("*_desc-preproc*"):
+        path.rename(path.with_name(path.name.replace("_desc-preproc", "")))
     assert "mask" not in plan(EMBEDDED, **study).scans.found("01", "a")
     with pytest.raises(InputError, match="has no brain mask"):
         plan(EMBEDDED, **merge(study, {"preprocessing": {"mask": False}}))
+
+
+def test_preprocessed_scans_are_not_preprocessed_again(tmp_path):
+    touch_study(tmp_path / "study")
+    study = merge(STUDY, {"dataset": {"kind": "raw", "root": str(tmp_path / "study")}})
+    said = r"preproc_dwi\.nii\.gz: is preprocessed already; give dataset.kind: bids, or turn off "
+    with pytest.raises(InputError, match=f"{said}ringing and motion$"):
+        plan(EMBEDDED, **study)
+    # Scans without a mask of their own may have one made.
+    off = {"preprocessing": {"ringing": False, "motion": False}}
+    assert plan(EMBEDDED, **merge(study, off)).scans.steps("a") == []

@@ -54,6 +54,11 @@ def check_run(config: Settings, root: Path) -> Settings:
                 )
     if config["source"] in config["targets"]:
         raise InputError(f"configuration: targets: '{config['source']}' is the source already")
+    if config["platforms"][config["source"]]["scale"] != 1:
+        raise InputError(
+            f"configuration: platforms.{config['source']}.scale: the source has scale 1; give the "
+            "targets theirs"
+        )
     wanted, plan = config["dataset"]["subjects"], config["cross_validation"]
     subjects = len(wanted) if isinstance(wanted, list) else wanted
     if plan["folds"] > subjects:
@@ -101,6 +106,11 @@ def _check_source(config: Settings) -> None:
             raise InputError(
                 f"configuration: platforms.{name}.{unused[0]}: kind {kind} names scans by session "
                 "and acquisition alone; leave it out"
+            )
+        if source.is_raw and "description" in platform:
+            raise InputError(
+                f"configuration: platforms.{name}.description: kind {kind} reads scans that are "
+                "not preprocessed; leave it out, or give dataset.kind: bids"
             )
         if source.simulated and "shell" in platform:
             raise InputError(

@@ -12,6 +12,7 @@ from harmonization.plan.scans import (
     FoundScan,
     bvec_convention,
     choose_subjects,
+    entities_of,
     find_raw_scan,
     find_scan,
     labels_of_subjects,
@@ -97,6 +98,13 @@ class RunScans:
         needs_mask = self.kind == "bids" or not self.config["preprocessing"]["mask"]
         find = find_scan if needs_mask else find_raw_scan
         files = vars(find(self.data, subject, platform, entities))
+        again = self.steps(platform)
+        described = entities_of(Path(files["dwi"])).get("desc")
+        if self.kind == "raw" and described == "preproc" and again:
+            raise InputError(
+                f"{files['dwi']}: is preprocessed already; give dataset.kind: bids, or turn off "
+                f"{' and '.join(again)}"
+            )
         return {role: file for role, file in files.items() if file}
 
     def _series(self, subject: str, platform: str) -> str:
