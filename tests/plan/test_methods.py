@@ -269,6 +269,14 @@ def test_a_name_that_rules_cannot_have_is_refused(root, name):
         read(root, "espcn")
 
 
+def test_a_baseline_without_rules_is_named(root):
+    (root / "workflow/baselines/gain/Snakefile").unlink()
+    with pytest.raises(
+        InputError, match=r"methods: .*/workflow/baselines/gain: has no Snakefile; "
+    ):
+        read(root, "gain")
+
+
 @pytest.mark.parametrize("name", ["b x", "b-x"])
 def test_a_name_of_a_baseline_that_rules_cannot_have_is_refused(root, name):
     folder = root / "workflow/baselines"

@@ -408,6 +408,12 @@ def _read_file(
     """
     files = method_files(folder)
     if name not in files:
+        baseline = folder.parents[1] / "workflow/baselines" / name
+        if re.fullmatch(NAME, name) and baseline.is_dir():
+            raise InputError(
+                f"{asked_by}: {baseline}: has no {RULES}; write its rules there, as "
+                "docs/adding-a-baseline.md says"
+            )
         raise InputError(
             f"{asked_by}: no file config/methods/<family>/{name}.yaml"
             f"{suggest(name, [*files, *find_baselines(folder.parents[1]), *FAMILIES])}"
