@@ -114,6 +114,11 @@ NETWORK = {**PLAIN, "network": {"name": "espcn"}}
         ({"like": "espn"}, "method m: like: no file config/methods/<family>/espn.yaml; did you"),
         ({"like": "m"}, "like: inherits from itself"),
         ({**PLAIN, "network": {"name": "espn"}}, "there is no network 'espn'; did you mean"),
+        ({**NETWORK}, "method m: network: nothing fits espcn; give training, or needs_fit = False"),
+        (
+            {**PLAIN, "network": {"name": "linear_patch", "edge": 3}},
+            "method m: network: nothing fits linear_patch; give training or solve, or needs_fit",
+        ),
         ({**NETWORK, "solve": {}}, "solve: espcn has no fit in closed form"),
         ({"like": "ridge", "solve": {"penalty": 1}}, "method m: unknown key 'penalty' in solve"),
         ({"like": "ridge", "training": {"full": "x"}}, "training.full: 'x' is not of type"),

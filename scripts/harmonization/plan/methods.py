@@ -279,6 +279,7 @@ def read_methods(config: Settings, root: Path) -> dict[str, Method]:
     for method in methods.values():
         _check_components(method, methods, config)
         _check_match(method, methods)
+        _check_fit(method)
     _refuse_equals(methods)
     labelled: dict[str, str] = {}
     for name in config["methods"]:
@@ -625,6 +626,18 @@ def _lonely_need(name: str, methods: dict[str, Method], config: Settings) -> str
         if named and len(kept) < 2:
             return needed
     return ""
+
+
+def _check_fit(method: Method) -> None:
+    """Refuse a network that would predict with random values; its fit counts those of others."""
+    if method.wing != "networks" or method.is_fitted:
+        return
+    if (plugin := read_plugin(method.wing, method.plugin)).needs_fit:
+        fits = "training" if plugin.solve is None else "training or solve"
+        raise InputError(
+            f"method {method.name}: network: nothing fits {method.plugin}; give {fits}, or "
+            "needs_fit = False in its class if its start is what it predicts with"
+        )
 
 
 def _check_match(method: Method, methods: dict[str, Method]) -> None:
