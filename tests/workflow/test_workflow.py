@@ -406,6 +406,17 @@ def test_a_typo_stops_before_any_job_with_one_line(tmp_path):
     assert not (tmp_path / "results").exists()
 
 
+@pytest.mark.parametrize(
+    ("method", "problem"),
+    [("affine", "is not trained"), ("diqt_rn4", "is no method of this run")],
+)
+def test_what_cannot_be_tuned_is_told(tmp_path, method, problem):
+    result = snakemake(tmp_path, "--dry-run", "--", f"results/tiny/tuning/{method}.json")
+    assert result.returncode != 0
+    last = result.stderr.strip().splitlines()[-1]
+    assert last == f"error: {method} {problem}; tune one that is trained"
+
+
 @pytest.mark.slow
 def test_the_full_synthetic_run_has_a_plan_with_every_method(tmp_path):
     # The default profile counts the jobs by rule.

@@ -1,4 +1,5 @@
 # What the rules share: the environment of the jobs, the plan of the run, and wildcard constraints.
+import atexit
 import gc
 import json
 import os
