@@ -10,8 +10,6 @@ from pathlib import Path
 ROOT = Path(workflow.basedir).parent
 sys.path.insert(0, str(ROOT / "scripts"))
 
-from snakemake.exceptions import WorkflowError
-
 from harmonization.plan.methods import FAMILIES
 from harmonization.plan.paths import RunPaths
 from harmonization.plan.resources import needs
@@ -23,8 +21,8 @@ configfile: f"{ROOT}/config/effects.yaml"
 
 
 if families := [name for name in config["methods"] if name in FAMILIES]:
-    raise WorkflowError(
-        f"methods: {', '.join(families)}: name single methods, whose effects are compared"
+    sys.exit(
+        f"error: methods: {', '.join(families)}: name single methods, whose effects are compared"
     )
 EFFECTS = config["dataset"]["effects"]
 STUDIES = {"none": [], **{effect: [effect] for effect in EFFECTS}, "all": EFFECTS}

@@ -12,8 +12,6 @@ from pathlib import Path
 ROOT = Path(workflow.basedir).parent
 sys.path.insert(0, str(ROOT / "scripts"))
 
-from snakemake.exceptions import WorkflowError
-
 from harmonization.plan.paths import RunPaths
 from harmonization.plan.resources import needs
 from harmonization.plan.version import code_version
@@ -25,8 +23,8 @@ configfile: f"{ROOT}/config/phantoms.yaml"
 
 SEEDS = config.pop("phantoms", [2019, 2020, 2021])
 if not isinstance(SEEDS, list) or not SEEDS or len(set(map(str, SEEDS))) < len(SEEDS):
-    raise WorkflowError(
-        f"phantoms: {SEEDS}: give a list of different seeds, such as [7, 8]"
+    sys.exit(
+        f"error: phantoms: {SEEDS}: give a list of different seeds, such as [7, 8]"
     )
 RUNS = {f"seed_{seed}": {"dataset": {"seed": seed}} for seed in SEEDS}
 P = RunPaths("results")

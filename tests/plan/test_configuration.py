@@ -11,7 +11,7 @@ from conftest import EMBEDDED, ROOT
 from document_configuration import documented
 from harmonization.files import InputError
 from harmonization.learning.network import FeatureNetwork
-from harmonization.plan.configuration import check_run, merge, with_own_platforms
+from harmonization.plan.configuration import check_run, merge, with_origin, with_own_platforms
 from harmonization.plan.folds import parts_of_fold, read_limits
 from harmonization.plan.methods import FAMILIES, choose_methods, method_files, read_methods
 from harmonization.plan.plugins import class_name, module_of
@@ -94,24 +94,45 @@ def test_every_method_is_valid_and_says_where_it_comes_from(length):
             {"dataset": {"slab": {"center": 20, "thickness": 20}}},
             "unknown key 'center' at dataset.slab; did you mean 'centre'?",
         ),
-        ({"platforms": {"Prisma 3T": {"scale": 1}}}, "platforms: 'Prisma 3T' does not match"),
-        ({"platforms": {"all": {"scale": 1}}}, "platforms: 'all' does not match"),
+        (
+            {"platforms": {"Prisma 3T": {"scale": 1}}},
+            "platforms: 'Prisma 3T': give letters, digits, _ and -, and not all, mean or n",
+        ),
+        (
+            {"platforms": {"all": {"scale": 1}}},
+            "platforms: 'all': give letters, digits, _ and -, and not all, mean or n",
+        ),
         ({1: 2}, "unknown key '1' at top level; valid are:"),
         ({"dataset": {"slab": {True: 5}}}, "unknown key 'True' at dataset.slab"),
         ({"overrides": {3: {}}}, "overrides: method '3' is not used"),
         (
             {"overrides": {"espcn": {"network": {3: 4}}}},
-            "method espcn: network: unknown key '3' at top",
+            "method espcn: unknown key '3' in network; valid are",
         ),
         (
             {"methods": ["gain"], "overrides": {"gain": {3: 1, "a": 1}}},
             "overrides.gain.3: a baseline with rules of its own has settings only",
         ),
+        ({"methods": "espcn"}, "methods: 'espcn' is no list; give a list: [espcn]"),
+        ({"methods": {"espcn": 1}}, "methods: {'espcn': 1} is no list; give a list"),
+        ({"run": "my run"}, "run: 'my run': give letters, digits, _ and - only"),
+        (
+            {"dataset": {"subjects": ["sub-A", "B", "C"]}},
+            "dataset.subjects.0: 'sub-A': give letters and digits only, without `sub-`",
+        ),
+        (
+            {"platforms": {"ge_st": {"session": "ses-ge"}}},
+            "platforms.ge_st.session: 'ses-ge': give letters and digits only, without `ses-`",
+        ),
+        ({"dataset": {"subjects": ["A", "B"]}}, "['A', 'B'] are 2; give at least 3"),
         ({"source": ["ge_st"]}, "source: is ['ge_st']; give one text"),
         ({"dataset": {"slab": {"centre": float("nan")}}}, "dataset.slab.centre: is nan; give a"),
         ({"spherical_harmonics": {"regularisation": float("inf")}}, "is inf; give a finite number"),
         ({"platforms": {"ge_st": {"shell": 3000}}}, "platforms.ge_st.shell: a phantom has the"),
-        ({"overrides": {"ridge": {"solve": {"penalties": []}}}}, "penalties: [] should be non-"),
+        (
+            {"overrides": {"ridge": {"solve": {"penalties": []}}}},
+            "method ridge: solve.penalties: [] are 0; give at least 1",
+        ),
         (
             {"methods": ["moments"], "overrides": {"moments": {"classical": {"degrees": [5]}}}},
             "degrees.0: 5 is not one of [1, 2]",
@@ -125,7 +146,7 @@ def test_every_method_is_valid_and_says_where_it_comes_from(length):
         ({"dataset": {"subjects": "four"}}, "dataset.subjects: 'four' is not of type 'integer'"),
         (
             {"platforms": {"mean": {"session": "a", "acquisition": "b", "scale": 1}}},
-            "platforms: 'mean' does not match",
+            "platforms: 'mean': give letters",
         ),
         (
             {"platforms": {"ge_st": {"run": "1"}}},
@@ -158,7 +179,7 @@ def test_every_method_is_valid_and_says_where_it_comes_from(length):
         ({"overrides": {"esp": {}}}, "overrides: method 'esp' is not used; did you mean 'espcn'?"),
         (
             {"overrides": {"msp_espcn": {"network": {"widht": 3}}}},
-            "msp_espcn: network: unknown key 'widht' at top level; did you mean 'width'?",
+            "method msp_espcn: unknown key 'widht' in network; did you mean 'width'?",
         ),
         (
             {"overrides": {"espcn": {"training": {"short": {"batch": 3}}}}},
@@ -173,6 +194,21 @@ def test_every_method_is_valid_and_says_where_it_comes_from(length):
 def test_a_mistake_is_refused_with_its_key_and_what_was_meant(changes, message):
     with pytest.raises(InputError, match=re.escape(message)):
         read_run(merge(EMBEDDED, changes))
+
+
+def test_every_pattern_is_explained():
+    def patterns(schema):
+        for key, value in schema.items():
+            if key == "pattern":
+                yield schema
+            elif isinstance(value, dict):
+                yield from patterns(value)
+            elif isinstance(value, list):
+                yield from itertools.chain(*(patterns(v) for v in value if isinstance(v, dict)))
+
+    schema = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())
+    assert len(explained := list(patterns(schema))) > 10
+    assert all("allowed" in found for found in explained)
 
 
 def test_numbers_within_words_are_numbers_where_the_schema_wants_them():
@@ -302,6 +338,22 @@ def test_platforms_stay_where_a_run_gives_none_or_simulates_them():
     phantom = merge(EMBEDDED, finer)
     assert with_own_platforms(phantom, finer) == phantom
     assert with_own_platforms({"dataset": None}, finer) == {"dataset": None}
+
+
+@pytest.mark.parametrize("key", ["methods", "targets"])
+def test_an_error_of_what_the_user_did_not_give_says_where_it_is_from(key):
+    mine = {"old": {"session": "mri1", "scale": 1}, "new": {"session": "mri2", "scale": 1}}
+    given = {"platforms": mine, "source": "old", "targets": ["new"]}
+    given = {name: value for name, value in given.items() if name != key}
+    config = with_own_platforms(own_run(run="mine", **given), given)
+    with pytest.raises(InputError) as error:
+        read_run(config)
+    said = str(error.value)
+    assert said.startswith(f"configuration: {key}: ")
+    assert with_origin(said, given) == (
+        f"{said} (from config/config.yaml; give `{key}` of your own)"
+    )
+    assert with_origin(said, given | {key: []}) == said
 
 
 def test_labels_that_yaml_reads_as_numbers_are_labels():

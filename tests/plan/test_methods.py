@@ -41,6 +41,10 @@ def read(root, *methods, **changes):
     return read_methods(merge(EMBEDDED, {"methods": list(methods), **changes}), root)
 
 
+def planned(root, *methods, **changes):
+    return Plan(merge(EMBEDDED, {"methods": list(methods), **changes}), root).methods
+
+
 def test_the_folder_is_the_family():
     methods = read_methods(EMBEDDED, ROOT)
     assert methods["espcn"].family == "single_task"
@@ -110,8 +114,13 @@ NETWORK = {**PLAIN, "network": {"name": "espcn"}}
         ({"like": "espn"}, "method m: like: no file config/methods/<family>/espn.yaml; did you"),
         ({"like": "m"}, "like: inherits from itself"),
         ({**PLAIN, "network": {"name": "espn"}}, "there is no network 'espn'; did you mean"),
+        ({**NETWORK}, "method m: network: nothing fits espcn; give training, or needs_fit = False"),
+        (
+            {**PLAIN, "network": {"name": "linear_patch", "edge": 3}},
+            "method m: network: nothing fits linear_patch; give training or solve, or needs_fit",
+        ),
         ({**NETWORK, "solve": {}}, "solve: espcn has no fit in closed form"),
-        ({"like": "ridge", "solve": {"penalty": 1}}, "solve: unknown key 'penalty' at top level"),
+        ({"like": "ridge", "solve": {"penalty": 1}}, "method m: unknown key 'penalty' in solve"),
         ({"like": "ridge", "training": {"full": "x"}}, "training.full: 'x' is not of type"),
         (
             {"like": "espcn", "solve": {"penalties": [1.0]}, "network": {"name": "linear_patch"}},
@@ -265,6 +274,14 @@ def test_a_name_that_rules_cannot_have_is_refused(root, name):
         read(root, "espcn")
 
 
+def test_a_baseline_without_rules_is_named(root):
+    (root / "workflow/baselines/gain/Snakefile").unlink()
+    with pytest.raises(
+        InputError, match=r"methods: .*/workflow/baselines/gain: has no Snakefile; "
+    ):
+        read(root, "gain")
+
+
 @pytest.mark.parametrize("name", ["b x", "b-x"])
 def test_a_name_of_a_baseline_that_rules_cannot_have_is_refused(root, name):
     folder = root / "workflow/baselines"
@@ -339,8 +356,78 @@ def test_a_family_leaves_out_what_the_data_cannot_give_and_names_it():
     assert "denoised" in names
     _, left_out = choose_methods(EMBEDDED | measured | {"denoising": "both"}, ROOT)
     assert set(left_out) == {"truth", "rescan", "noise_free", "denoised"}
-    with pytest.raises(InputError, match="'truth' is a scan that only a phantom has; leave it out"):
+    with pytest.raises(
+        InputError, match="methods: truth: only a phantom has this scan; leave it out"
+    ):
         read_methods(EMBEDDED | measured | {"methods": ["truth"]}, ROOT)
+
+
+LONELY = ["msp_espcn", "msp_self", "msp_mixed", "msp_one_auxiliary", "msp_best", "ensemble_mean"]
+LONELY += ["mtl_cascade", "mtl_cross_stitch"]
+
+
+@pytest.mark.parametrize("name", LONELY)
+def test_what_builds_on_others_needs_two_targets(name):
+    said = f"configuration: methods: {name}: needs at least two targets, as it builds on networks"
+    with pytest.raises(InputError, match=said):
+        planned(ROOT, "espcn", name, targets=["prisma_st"])
+    assert name in planned(ROOT, "espcn", name, targets=["prisma_st", "connectom_st"])
+
+
+def test_what_needs_a_method_of_two_targets_needs_two_itself():
+    with pytest.raises(InputError, match="espcn_long: msp_espcn, which it needs, needs at least"):
+        planned(ROOT, "espcn_long", targets=["prisma_st"])
+
+
+def test_a_run_of_one_target_may_have_all_others(root):
+    alone = ["espcn", "mtl_hard", "msp_no_auxiliary", "ridge_mlp", "gain"]
+    assert set(alone) < set(planned(root, *alone, targets=["prisma_st"]))
+    own = {"method": "espcn", "target": "own"}
+    for builds_on in (
+        [own, {**own, "seed": 1}],
+        [own, {"method": "diqt_rn4", "target": "all"}],
+        [{"method": "mtl_hard", "target": "all"}, own],
+    ):
+        overrides = {"msp_espcn": {"builds_on": builds_on, "fits": "each"}}
+        if builds_on[0] != own:
+            overrides["msp_espcn"]["fits"] = "all"
+            builds_on[1] = {**own, "target": "all"}
+        planned(root, "msp_espcn", targets=["prisma_st"], overrides=overrides)
+
+
+def test_a_family_leaves_out_what_one_target_cannot_give():
+    config = merge(EMBEDDED, {"targets": ["prisma_st"], "methods": ["ensemble", "single_task"]})
+    names, left_out = choose_methods(config, ROOT)
+    assert {"ensemble_mean", "ensemble_weighted", "espcn_long", "espcn_wide"} <= set(left_out)
+    assert set(left_out.values()) == {"it needs at least two targets"}
+    assert "espcn" in names
+    assert set(names) <= set(read_methods(config | {"methods": names}, ROOT))
+    names, _ = choose_methods(config | {"methods": ["ensemble"]}, ROOT)
+    with pytest.raises(InputError, match="methods: none of these families suits the run; add an"):
+        read_methods(config | {"methods": names}, ROOT)
+
+
+def test_a_family_never_brings_what_selects_on_test_nor_a_baseline(root):
+    families = sorted({path.parent.name for path in method_files(root / "config/methods").values()})
+    names, left_out = choose_methods(EMBEDDED | {"methods": families}, root)
+    assert not {"msp_selected_on_test", "gain"} & {*names, *left_out}
+    names, _ = choose_methods(EMBEDDED | {"methods": ["control", "msp_selected_on_test"]}, root)
+    assert names[-1] == "msp_selected_on_test"
+
+
+def test_all_methods_without_settings_of_the_training_are_named_at_once(root):
+    for name in ("one", "two"):
+        add(root, name, **PLAIN, network={"name": "espcn"}, training={"full": TRAINED})
+    add(root, "top", "msp", like="msp_espcn", builds_on=[{"method": "two", "target": "all"}])
+    with pytest.raises(InputError) as refused:
+        read(root, "one", "espcn", "top")
+    assert str(refused.value) == (
+        "configuration: training: no 'short' settings have one, two; add them to the file of each "
+        "in config/methods or under `overrides`, or choose another training"
+    )
+    overrides = {name: {"training": {"short": TRAINED}} for name in ("one", "two")}
+    overrides["two"]["network"] = {"width": 3}
+    assert "top" in read(root, "one", "top", overrides=overrides)
 
 
 def test_two_files_with_the_same_fit_are_refused(root):

@@ -211,7 +211,7 @@ def test_a_control_that_is_a_scan_is_scored_where_both_reach():
 def test_a_method_that_is_left_out_is_named_though_it_was_named_singly():
     made = plan(methods=["identity", "denoised"], denoising="source")
     assert list(made.methods) == ["identity"]
-    assert "is what every method reads" in made.left_out["denoised"]
+    assert made.notes() == ["denoised is left out: this run denoises the source for all methods."]
 
 
 def test_a_run_of_the_denoised_source_alone_must_not_denoise_it():
@@ -241,8 +241,23 @@ def test_two_methods_of_one_label_are_refused():
             {"dataset": {"kind": "phantom", "subjects": 12}},
             "platforms.trio: kind phantom needs acquisition",
         ),
-        ("open", {"methods": ["truth"]}, "'truth' is a scan that only a phantom has"),
-        ("open", {"methods": ["noise_free"]}, "'noise_free' is a scan that only a phantom has"),
+        (
+            "phantom",
+            {"dataset": {"root": "/data/x"}},
+            "dataset.root: a phantom reads no folder; give dataset.kind: bids, raw, openneuro or",
+        ),
+        (
+            "open",
+            {"platforms": {"trio": {"description": "preproc"}}},
+            "platforms.trio.description: kind openneuro reads scans that are not preproc",
+        ),
+        (
+            "open",
+            {"platforms": {"trio": {"scale": 2}}},
+            "platforms.trio.scale: the source has scale 1; give the targets theirs",
+        ),
+        ("open", {"methods": ["truth"]}, "methods: truth: only a phantom has this scan"),
+        ("open", {"methods": ["noise_free"]}, "noise_free: only a phantom has this scan"),
         ("open", {"denoising": "all"}, "denoising: 'all' is not one of"),
         ("open", {"preprocessing": {"denoising": True}}, "unknown key 'denoising' at preproc"),
         (
@@ -257,7 +272,11 @@ def test_two_methods_of_one_label_are_refused():
         ),
         (
             "phantom",
-            {"targets": ["new"], "platforms": {"new": EMBEDDED["platforms"]["ge_st"]}},
+            {
+                "targets": ["new"],
+                "platforms": {"new": EMBEDDED["platforms"]["ge_st"]},
+                "methods": ["identity"],
+            },
             "the phantom has no platform 'new'",
         ),
     ],

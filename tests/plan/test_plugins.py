@@ -2,6 +2,7 @@
 
 import inspect
 import textwrap
+from importlib import import_module
 
 import pytest
 from conftest import EMBEDDED, ROOT
@@ -10,7 +11,7 @@ from harmonization.files import InputError
 from harmonization.learning.models import Specification, build
 from harmonization.learning.network import Network, Task
 from harmonization.plan.methods import WINGS, read_methods
-from harmonization.plan.plugins import plugin_names, read_plugin
+from harmonization.plan.plugins import class_name, module_of, plugin_names, read_plugin
 from harmonization.plan.schemas import check_settings
 
 PLUGINS = [(wing, name) for wing in WINGS.values() for name in plugin_names(wing)]
@@ -90,6 +91,29 @@ def test_a_class_that_extends_the_template_model_in_any_way_needs_the_template(
 
 
 @pytest.mark.parametrize(
+    ("source", "needed"),
+    [
+        ("class SomeNet(Network): pass", True),
+        ("class SomeNet(Network): needs_fit = False", False),
+        ("class SomeNet(Network): needs_fit: bool = False", False),
+        ("class SomeNet(Network):\n    def needs_fit(self): pass", False),
+        ("class SomeNet(OfMeans): pass", False),
+        ("class SomeNet(OfMeans): needs_fit = True", True),
+    ],
+)
+def test_a_network_says_whether_it_needs_a_fit(tmp_path, source, needed):
+    plugin(tmp_path, SOURCE)
+    (tmp_path / "networks/of_means.py").write_text("class OfMeans(Network): needs_fit = False")
+    assert plugin(tmp_path, source).needs_fit == needed
+
+
+@pytest.mark.parametrize(("wing", "name"), PLUGINS)
+def test_the_source_and_python_agree_on_whether_a_fit_is_needed(wing, name):
+    said = getattr(import_module(module_of(wing, name)), class_name(name)).needs_fit
+    assert read_plugin(wing, name).needs_fit == said
+
+
+@pytest.mark.parametrize(
     ("settings", "message"),
     [
         ({"width": 3}, "'rate' is a required property"),
@@ -98,7 +122,7 @@ def test_a_class_that_extends_the_template_model_in_any_way_needs_the_template(
         ({"width": 3, "rate": 1, "widht": 2}, "unknown key 'widht' at top level; did you mean"),
         ({"width": 3, "rate": 1, "kind": "c"}, "kind: 'c' is not one of"),
         ({"width": 3, "rate": 1, "sizes": [1.5]}, "sizes.0: 1.5 is not of type 'integer'"),
-        ({"width": 3, "rate": 1, "sizes": []}, r"sizes: \[\] should be non-empty"),
+        ({"width": 3, "rate": 1, "sizes": []}, r"sizes: \[\] are 0; give at least 1"),
         ({"width": 3, "rate": 1, "seed": "x"}, "seed: 'x' is not valid"),
     ],
 )

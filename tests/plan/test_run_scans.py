@@ -1,5 +1,8 @@
 """The scans of a run, without Snakemake: where they come from, and their files."""
 
+import re
+import shutil
+
 import pytest
 import yaml
 from conftest import EMBEDDED, ROOT
@@ -93,12 +96,13 @@ def test_two_platforms_of_one_scan_are_refused():
     again = {"platforms": {"prisma_st": {"session": "ge", "acquisition": "st"}}}
     with pytest.raises(InputError, match=r"platforms.prisma_st: its scan is that of 'ge_st', res"):
         plan(**again)
+    only = {"targets": ["trio"], "methods": ["identity"]}
     one = run("open").scans.raw_platforms["trio"]
     with pytest.raises(InputError, match=r"platforms.trio: its scan is that of 'again'"):
-        run("open", platforms={"again": one}, source="again", targets=["trio"])
+        run("open", platforms={"again": one}, source="again", **only)
     # A lower resolution or another shell of it is a source all the same.
     for other in {"crop": 2}, {"shell": 500}:
-        run("open", platforms={"again": {**one, **other}}, source="again", targets=["trio"])
+        run("open", platforms={"again": {**one, **other}}, source="again", **only)
 
 
 def test_scans_of_lower_resolution_take_the_place_of_the_original_ones():
@@ -149,6 +153,7 @@ def touch_study(root, masks=True):
 
 
 STUDY = {
+    "run": "study",
     "dataset": {"kind": "bids", "subjects": 3},
     "platforms": {"a": {"session": "old", "scale": 1}, "b": {"session": "new", "scale": 2}},
     "source": "a",
@@ -164,20 +169,42 @@ def test_scans_of_ones_own_are_found(tmp_path):
     assert scan.dwi.endswith("study/sub-02/ses-new/dwi/sub-02_ses-new_desc-preproc_dwi.nii.gz")
     assert made.scans.given_scan("02", "b")["mask"].endswith("_desc-brain_mask.nii.gz")
     # Gradients and mask are read as the validation writes them.
-    assert scan.mask == "results/embedded/validated/sub-02_platform-b_mask.nii.gz"
-    assert scan.bvec == "results/embedded/validated/sub-02_platform-b.bvec"
+    assert scan.mask == "results/study/validated/sub-02_platform-b_mask.nii.gz"
+    assert scan.bvec == "results/study/validated/sub-02_platform-b.bvec"
     assert len(made.scans.reports()) == 3 * 2
     assert set(made.to_score("ridge", "02")) == {"measured", "mask", "sidecar"}
+
+
+@pytest.mark.parametrize(
+    ("wanted", "notes"),
+    [
+        (3, ["Uses 3 of 4 subjects (dataset.subjects)."]),
+        (["01", "03", "04"], ["Uses 3 of 4 subjects (dataset.subjects)."]),
+        (4, []),
+    ],
+)
+def test_it_is_said_how_many_subjects_of_a_data_set_are_used(tmp_path, wanted, notes):
+    touch_study(tmp_path / "study")
+    shutil.copytree(tmp_path / "study/sub-03", tmp_path / "study/sub-04")
+    for path in (tmp_path / "study/sub-04").rglob("sub-03*"):
+        path.rename(path.with_name(path.name.replace("sub-03", "sub-04")))
+    dataset = {"root": str(tmp_path / "study"), "subjects": wanted}
+    assert plan(EMBEDDED, **merge(STUDY, {"dataset": dataset})).notes() == notes
+
+
+def test_a_phantom_has_no_more_subjects_than_its_run():
+    assert plan().notes() == []
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         ({"dataset": {"root": "nowhere"}}, "nowhere: no such folder; change dataset.root"),
+        ({"run": "embedded"}, "run: results/embedded is the phantom's; give `run` a name of its"),
         ({"dataset": {"root": None}}, "dataset.root: kind bids needs the data set's folder"),
         ({"dataset": {"subjects": 4}}, "holds 3 subjects, dataset.subjects asks for 4"),
         ({"platforms": {"a": {"run": "3"}}}, "no scan on platform a"),
-        ({"methods": ["truth"]}, "'truth' is a scan that only a phantom has"),
+        ({"methods": ["truth"]}, "methods: truth: only a phantom has this scan; leave it out"),
     ],
 )
 def test_a_data_set_that_does_not_fit_the_configuration_is_named(tmp_path, change, message):
@@ -187,9 +214,39 @@ def test_a_data_set_that_does_not_fit_the_configuration_is_named(tmp_path, chang
         plan(EMBEDDED, **merge(study, change))
 
 
+@pytest.mark.parametrize(
+    ("given", "hint"),
+    [("session: 01", True), ("run: 1", True), ("session: '02'", False), ("session: x", False)],
+)
+def test_a_label_that_yaml_read_as_a_number_should_be_quoted(tmp_path, given, hint):
+    touch_study(tmp_path / "study")
+    for path in sorted((tmp_path / "study").rglob("*"), reverse=True):
+        path.rename(path.with_name(re.sub("ses-old(?=$|_)", "ses-01", path.name)))
+    for path in (tmp_path / "study").rglob("*ses-01_*"):
+        path.rename(path.with_name(path.name.replace("ses-01", "ses-01_run-01")))
+    platforms = {"a": {"session": "01"} | yaml.safe_load(given)}
+    study = merge(STUDY, {"dataset": {"root": str(tmp_path / "study")}, "platforms": platforms})
+    with pytest.raises(InputError, match="no scan on platform a") as error:
+        plan(EMBEDDED, **study)
+    assert str(error.value).endswith("a number: put labels in quotes)") == hint
+
+
 def test_a_raw_data_set_needs_masks_only_where_none_are_made(tmp_path):
     touch_study(tmp_path / "study", masks=False)
     study = merge(STUDY, {"dataset": {"kind": "raw", "root": str(tmp_path / "study")}})
+    for path in (tmp_path / "study").rglob("*_desc-preproc*"):
+        path.rename(path.with_name(path.name.replace("_desc-preproc", "")))
     assert "mask" not in plan(EMBEDDED, **study).scans.found("01", "a")
     with pytest.raises(InputError, match="has no brain mask"):
         plan(EMBEDDED, **merge(study, {"preprocessing": {"mask": False}}))
+
+
+def test_preprocessed_scans_are_not_preprocessed_again(tmp_path):
+    touch_study(tmp_path / "study")
+    study = merge(STUDY, {"dataset": {"kind": "raw", "root": str(tmp_path / "study")}})
+    said = r"preproc_dwi\.nii\.gz: is preprocessed already; give dataset.kind: bids, or turn off "
+    with pytest.raises(InputError, match=f"{said}ringing and motion$"):
+        plan(EMBEDDED, **study)
+    # Scans without a mask of their own may have one made.
+    off = {"preprocessing": {"ringing": False, "motion": False}}
+    assert plan(EMBEDDED, **merge(study, off)).scans.steps("a") == []

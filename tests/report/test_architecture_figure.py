@@ -115,7 +115,10 @@ def test_a_branch_lies_below_what_it_reads(networks):
 
 @pytest.mark.parametrize("targets", [1, 2, 3])
 def test_boxes_are_apart_and_arrows_go_right(targets):
-    for network in networks_of(targets=EMBEDDED["targets"][:targets]).values():
+    changes = {"targets": EMBEDDED["targets"][:targets]}
+    if targets == 1:  # nothing builds on networks of others then
+        changes["methods"] = [name for name in EMBEDDED["methods"] if name != "msp_espcn"]
+    for network in networks_of(**changes).values():
         steps = trace(network, 11)
         columns = columns_of(steps)
         assert all(columns[n] < c for s, c in zip(steps, columns, strict=True) for n in s.feeds_on)

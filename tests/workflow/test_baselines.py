@@ -176,7 +176,7 @@ def overridden(place, **settings):
 def test_wrong_settings_are_refused_before_anything_starts(place):
     assert "did you mean 'smoothing'?" in overridden(place, settings={"smothing": 1})
     said = overridden(place, settings={"smoothing": -1})
-    assert "method gain: settings: smoothing: -1 is less than the minimum of 0" in said
+    assert "method gain: settings.smoothing: -1 is less than the minimum of 0" in said
     assert "overrides.gain.label: a baseline with rules of its own has" in overridden(
         place, label="Other"
     )

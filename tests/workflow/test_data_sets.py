@@ -369,10 +369,17 @@ def test_super_resolution_of_raw_scans_comes_to_the_table(raw_data):
     assert 0 < error["Ridge (IQT-GL)"] < 1.1 * error["Identity"]
 
 
+def lower_source(path):
+    """Change a configuration to a source of half its resolution, and one target."""
+    settings = yaml.safe_load(path.read_text())
+    settings["platforms"]["ge_st"]["crop"] = settings["platforms"]["prisma_st"]["scale"] = 2
+    settings |= {"targets": ["prisma_st"], "methods": ["identity", "denoised", "ridge"]}
+    path.write_text(yaml.safe_dump(settings | {"overrides": {}}))
+
+
 def test_a_derivative_can_be_lowered_too(own_data):
-    lower = "platforms={ge_st: {crop: 2}, prisma_st: {scale: 2}}"
-    arguments = ("--config", lower, "targets=[prisma_st]")
-    jobs = planned(own_data, *arguments, config=own_data / "own.yaml")
+    lower_source(own_data / "own.yaml")
+    jobs = planned(own_data, config=own_data / "own.yaml")
     lowered = [job for job in jobs if job.startswith("Lower")]
     # That of the test subject twice, for the control `denoised`.
     assert sorted(lowered) == [f"Lower the resolution of ge_st of 0{n}" for n in (1, 1, 2, 3)]
@@ -380,12 +387,11 @@ def test_a_derivative_can_be_lowered_too(own_data):
 
 def test_a_derivative_can_be_denoised_and_lowered(own_data):
     """A control's source is denoised, and a run's own scans of both kinds, before all else."""
-    lower = "platforms={ge_st: {crop: 2}, prisma_st: {scale: 2}}"
-    arguments = ("--config", lower, "targets=[prisma_st]")
-    jobs = planned(own_data, *arguments, config=own_data / "own.yaml")
+    lower_source(own_data / "own.yaml")
+    jobs = planned(own_data, config=own_data / "own.yaml")
     assert [job for job in jobs if job.startswith("Denoise")] == ["Denoise ge_st of 01"]
     assert len([job for job in jobs if job.startswith("Lower")]) == 4
-    jobs = planned(own_data, *arguments, "denoising=both", config=own_data / "own.yaml")
+    jobs = planned(own_data, "--config", "denoising=both", config=own_data / "own.yaml")
     assert len([job for job in jobs if job.startswith("Denoise")]) == 6
     assert len([job for job in jobs if job.startswith("Lower")]) == 3
 

@@ -399,9 +399,22 @@ def test_a_typo_stops_before_any_job_with_one_line(tmp_path):
     result = snakemake(tmp_path, config=wrong)
     said = result.stdout + result.stderr
     assert result.returncode != 0
-    assert "unknown key 'fold' at cross_validation; did you mean 'folds'?" in said
-    assert "Traceback" not in said
+    assert result.stderr.strip().splitlines()[-1] == (
+        "error: configuration: unknown key 'fold' at cross_validation; did you mean 'folds'?"
+    )
+    assert not re.search("Traceback|WorkflowError|common.smk", said)
     assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.parametrize(
+    ("method", "problem"),
+    [("affine", "is not trained"), ("diqt_rn4", "is no method of this run")],
+)
+def test_what_cannot_be_tuned_is_told(tmp_path, method, problem):
+    result = snakemake(tmp_path, "--dry-run", "--", f"results/tiny/tuning/{method}.json")
+    assert result.returncode != 0
+    last = result.stderr.strip().splitlines()[-1]
+    assert last == f"error: {method} {problem}; tune one that is trained"
 
 
 @pytest.mark.slow

@@ -1,4 +1,5 @@
 # What the rules share: the environment of the jobs, the plan of the run, and wildcard constraints.
+import atexit
 import gc
 import json
 import os
@@ -17,7 +18,7 @@ sys.path.insert(0, str(ROOT / "scripts"))
 from snakemake.exceptions import WorkflowError
 
 from harmonization.files import InputError
-from harmonization.plan.configuration import with_own_platforms
+from harmonization.plan.configuration import with_origin, with_own_platforms
 from harmonization.plan.ending import end_run
 from harmonization.plan.failures import failures
 from harmonization.plan.machine import unused_gpus
@@ -52,10 +53,15 @@ given = (
 try:
     PLAN = Plan(with_own_platforms(config, given), ROOT)
 except InputError as error:
-    raise WorkflowError(str(error)) from None
+    # Snakemake would put the line of this file before it, and its own after it.
+    sys.exit(
+        "\n".join(
+            f"error: {line}" for line in with_origin(str(error), given).splitlines()
+        )
+    )
 
-for name, reason in PLAN.left_out.items():
-    print(f"Left out of its family: {name} {reason}.", file=sys.stderr)
+for line in PLAN.notes():
+    print(line, file=sys.stderr)
 
 config.update(PLAN.config)
 P = PLAN.paths

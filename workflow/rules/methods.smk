@@ -73,10 +73,23 @@ use rule fit as fit_once with:
         ),
 
 
+def to_tune(method):
+    """A method that `make tune` names, if it is one of the run and trained."""
+    if method in METHODS and METHODS[method].is_trained:
+        return method
+    known = "is not trained" if method in METHODS else "is no method of this run"
+    problem = f"{method} {known}; tune one that is trained"
+    # The last thing on the console, after Snakemake's lines.
+    atexit.register(print, f"error: {problem}", file=sys.stderr)
+    raise WorkflowError(problem)
+
+
 # Nothing asks for it but `make tune`, on the tuning cohort.
 rule tune:
     input:
-        manifest=lambda w: P.manifest.format(fold=0, selection=PLAN.selection(w.method)),
+        manifest=lambda w: P.manifest.format(
+            fold=0, selection=PLAN.selection(to_tune(w.method))
+        ),
         components=lambda w: PLAN.model_files(
             P.weights, PLAN.components(w.method, PLAN.first_target(w.method), 0, 0)
         ),
@@ -90,7 +103,7 @@ rule tune:
     benchmark:
         P.benchmark("tune", P.tuning)
     wildcard_constraints:
-        method=one_of(name for name, method in METHODS.items() if method.is_trained),
+        method="[a-z0-9_]+",
     conda:
         "../../envs/environment.yaml"
     resources:

@@ -10,6 +10,7 @@ class Identity(Network):
     """The source itself: interpolated trilinearly, coefficients unchanged."""
 
     keeps_units = True
+    needs_fit = False
 
     def training_outputs(self, x: Tensor) -> tuple[Predictions, AuxiliaryLosses]:
         return {self.task.target: upsample(x, self.task.r)}, []

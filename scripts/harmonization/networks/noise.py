@@ -10,6 +10,8 @@ from harmonization.learning.network import AuxiliaryLosses, Network, Predictions
 class Noise(Network):
     """White noise with the target's means and mean variance; it learns nothing else."""
 
+    needs_fit = False
+
     def __init__(self, task: Task, components: dict[str, Network] | None = None) -> None:
         super().__init__(task, components)
         self.generator = torch.Generator().manual_seed(task.seed)

@@ -69,7 +69,7 @@ def read_baseline(folder: Path, root: Path, overrides: Settings) -> Settings:
             f"configuration: overrides.{folder.name}.settings: {given!r} are no keys with values"
         )
     values = defaults | given
-    return found | {"settings": check_settings(values, schema, f"method {folder.name}: settings")}
+    return found | {"settings": check_settings(values, schema, f"method {folder.name}", "settings")}
 
 
 def _check_schema(schema: Settings, name: str) -> None:

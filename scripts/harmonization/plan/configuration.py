@@ -1,5 +1,6 @@
 """The configuration of a run, checked before anything starts."""
 
+import re
 from pathlib import Path
 
 from harmonization.files import InputError
@@ -10,6 +11,8 @@ from harmonization.plan.sources import (
     SOURCES,
     platforms_as_bids,
 )
+
+EMBEDDED = "embedded"  # name of the run of config/config.yaml
 
 
 def read_run(path: Path) -> Settings:
@@ -51,6 +54,11 @@ def check_run(config: Settings, root: Path) -> Settings:
                 )
     if config["source"] in config["targets"]:
         raise InputError(f"configuration: targets: '{config['source']}' is the source already")
+    if config["platforms"][config["source"]]["scale"] != 1:
+        raise InputError(
+            f"configuration: platforms.{config['source']}.scale: the source has scale 1; give the "
+            "targets theirs"
+        )
     wanted, plan = config["dataset"]["subjects"], config["cross_validation"]
     subjects = len(wanted) if isinstance(wanted, list) else wanted
     if plan["folds"] > subjects:
@@ -99,6 +107,11 @@ def _check_source(config: Settings) -> None:
                 f"configuration: platforms.{name}.{unused[0]}: kind {kind} names scans by session "
                 "and acquisition alone; leave it out"
             )
+        if source.is_raw and "description" in platform:
+            raise InputError(
+                f"configuration: platforms.{name}.description: kind {kind} reads scans that are "
+                "not preprocessed; leave it out, or give dataset.kind: bids"
+            )
         if source.simulated and "shell" in platform:
             raise InputError(
                 f"configuration: platforms.{name}.shell: a phantom has the same shells on all "
@@ -122,6 +135,26 @@ def _check_source(config: Settings) -> None:
         )
 
 
+def check_place(config: Settings) -> None:
+    """Refuse a run that would write into the phantom's results, or simulate in place of reading.
+
+    Parameters
+    ----------
+    config : dict
+        The configuration, see `check_run`.
+    """
+    simulated = SOURCES[config["dataset"]["kind"]].simulated
+    if not simulated and config["run"] == EMBEDDED:
+        raise InputError(
+            f"configuration: run: results/{EMBEDDED} is the phantom's; give `run` a name of its own"
+        )
+    if simulated and config["dataset"]["root"] is not None:
+        raise InputError(
+            "configuration: dataset.root: a phantom reads no folder; give dataset.kind: bids, raw, "
+            "openneuro or mushac, or leave root out"
+        )
+
+
 def with_own_platforms(config: Settings, given: Settings) -> Settings:
     """Platforms that a run of one's own gives, in place of the phantom's.
 
@@ -138,6 +171,26 @@ def with_own_platforms(config: Settings, given: Settings) -> Settings:
     dataset, platforms = config.get("dataset"), given.get("platforms")
     phantom = not isinstance(dataset, dict) or dataset.get("kind") == "phantom"
     return config if phantom or not platforms else {**config, "platforms": platforms}
+
+
+def with_origin(message: str, given: Settings) -> str:
+    """Add to errors of methods, source and targets that the user did not give where they are from.
+
+    Parameters
+    ----------
+    message : str
+        Errors of a configuration, a line each.
+    given : dict
+        What the user gives besides config/config.yaml.
+    """
+
+    def origin(line: str) -> str:
+        key = re.match("configuration: (methods|source|targets):", line)
+        if key is None or key[1] in given:
+            return ""
+        return f" (from config/config.yaml; give `{key[1]}` of your own)"
+
+    return "\n".join(line + origin(line) for line in message.splitlines())
 
 
 def merge(settings: Settings, changes: Settings) -> Settings:

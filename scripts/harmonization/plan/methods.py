@@ -27,7 +27,8 @@ OF_MODELS = (
     "solve",
     "training",
 )
-DENOISED = "is what every method reads, as the run denoises its source"
+OF_TWO_TARGETS = "it needs at least two targets"
+DENOISED = "this run denoises the source for all methods"
 
 
 @dataclass(frozen=True)
@@ -185,6 +186,8 @@ class Method:
 def choose_methods(config: Settings, root: Path) -> tuple[list[str], dict[str, str]]:
     """Choose the methods to compare: those that the configuration names, singly or by family.
 
+    A family brings neither baselines with rules of their own, nor what selects on test subjects.
+
     Parameters
     ----------
     config : dict
@@ -210,11 +213,19 @@ def choose_methods(config: Settings, root: Path) -> tuple[list[str], dict[str, s
         of_family = {
             n: _read_file(folder, n)[1] for n, f in files.items() if f.parent.name == entry
         }
+        chosen = []
         for name, settings in sorted(of_family.items(), key=_place):
+            if settings.get("selects_on") == "test":
+                continue
             if reason := _unsuitable(settings, config):
                 left_out[name] = reason
             else:
-                names.append(name)
+                chosen.append(name)
+        single = len(config["targets"]) == 1
+        methods = _read_named(config | {"methods": chosen}, root) if single else {}
+        lonely = {name for name in chosen if _lonely_need(name, methods, config)}
+        left_out |= dict.fromkeys((name for name in chosen if name in lonely), OF_TWO_TARGETS)
+        names += [name for name in chosen if name not in lonely]
     return list(dict.fromkeys(names)), left_out
 
 
@@ -227,7 +238,7 @@ def _unsuitable(settings: Settings, config: Settings) -> str:
     """Why a method does not suit a run, or nothing."""
     only_phantom = "scan" in settings or settings.get("reads") == "truth"
     if only_phantom and not SOURCES[config["dataset"]["kind"]].simulated:
-        return "is a scan that only a phantom has"
+        return "only a phantom has this scan"
     if settings.get("reads") == "denoised" and config["denoising"] in ("source", "both"):
         return DENOISED
     return ""
@@ -254,33 +265,11 @@ def read_methods(config: Settings, root: Path) -> dict[str, Method]:
     InputError
         One line for each mistake in a method's file or in the overrides.
     """
-    folder = root / "config/methods"
-    schema = root / "workflow/schemas/method.schema.yaml"
-    methods: dict[str, Method] = {}
-    baselines = find_baselines(root)
-    waiting = [(name, "configuration: methods") for name in config["methods"]]
-    while waiting:
-        name, asked_by = waiting.pop(0)
-        if name in methods:
-            continue
-        overrides = config["overrides"].get(name, {})
-        if name in baselines:
-            methods[name] = _baseline(baselines[name], root, overrides)
-            continue
-        family, settings = _read_file(folder, name, asked_by)
-        if "like" in overrides:
-            raise InputError(
-                f"configuration: overrides.{name}.like: belongs in a method's file; write one"
-            )
-        settings = check(merge(settings, overrides), schema, f"method {name}")
-        methods[name] = _method(name, family, settings, config["training"])
-        twin, known = methods[name].seeded_as, list(method_files(folder))
-        if twin and twin not in known:
-            raise InputError(f"method {name}: seeded_as: no method '{twin}'{suggest(twin, known)}")
-        reason = _unsuitable(settings, config)
-        if reason and methods[name].reads != "denoised":
-            raise InputError(f"configuration: methods: '{name}' {reason}; leave it out")
-        waiting += _asked_for(methods[name])
+    if not config["methods"]:
+        raise InputError(
+            "configuration: methods: none of these families suits the run; add another"
+        )
+    methods = _read_named(config, root)
     for name in config["overrides"]:
         if name not in methods:
             raise InputError(
@@ -290,6 +279,7 @@ def read_methods(config: Settings, root: Path) -> dict[str, Method]:
     for method in methods.values():
         _check_components(method, methods, config)
         _check_match(method, methods)
+        _check_fit(method)
     _refuse_equals(methods)
     labelled: dict[str, str] = {}
     for name in config["methods"]:
@@ -311,6 +301,49 @@ def read_methods(config: Settings, root: Path) -> dict[str, Method]:
             "configuration: methods: none is left, as the run denoises its source; add another"
         )
     return kept
+
+
+def _read_named(config: Settings, root: Path) -> dict[str, Method]:
+    """Methods that the configuration names, and all that they need; see `read_methods`."""
+    folder = root / "config/methods"
+    schema = root / "workflow/schemas/method.schema.yaml"
+    methods: dict[str, Method] = {}
+    baselines = find_baselines(root)
+    waiting = [(name, "configuration: methods") for name in config["methods"]]
+    length: str = config["training"]
+    without_length = []
+    while waiting:
+        name, asked_by = waiting.pop(0)
+        if name in methods:
+            continue
+        overrides = config["overrides"].get(name, {})
+        if name in baselines:
+            methods[name] = _baseline(baselines[name], root, overrides)
+            continue
+        family, settings = _read_file(folder, name, asked_by)
+        if "like" in overrides:
+            raise InputError(
+                f"configuration: overrides.{name}.like: belongs in a method's file; write one"
+            )
+        settings = check(merge(settings, overrides), schema, f"method {name}")
+        lacking = "training" in settings and length not in settings["training"]
+        without_length += [name] if lacking else []
+        # Every method has full settings; with them, what it builds on is read and checked, too.
+        methods[name] = _method(name, family, settings, "full" if lacking else length)
+        twin, known = methods[name].seeded_as, list(method_files(folder))
+        if twin and twin not in known:
+            raise InputError(f"method {name}: seeded_as: no method '{twin}'{suggest(twin, known)}")
+        reason = _unsuitable(settings, config)
+        if reason and methods[name].reads != "denoised":
+            raise InputError(f"configuration: methods: {name}: {reason}; leave it out")
+        waiting += _asked_for(methods[name])
+    if without_length:
+        raise InputError(
+            f"configuration: training: no '{length}' settings have {', '.join(without_length)}; "
+            "add them to the file of each in config/methods or under `overrides`, or choose "
+            "another training"
+        )
+    return methods
 
 
 def method_files(folder: Path) -> dict[str, Path]:
@@ -376,6 +409,12 @@ def _read_file(
     """
     files = method_files(folder)
     if name not in files:
+        baseline = folder.parents[1] / "workflow/baselines" / name
+        if re.fullmatch(NAME, name) and baseline.is_dir():
+            raise InputError(
+                f"{asked_by}: {baseline}: has no {RULES}; write its rules there, as "
+                "docs/adding-a-baseline.md says"
+            )
         raise InputError(
             f"{asked_by}: no file config/methods/<family>/{name}.yaml"
             f"{suggest(name, [*files, *find_baselines(folder.parents[1]), *FAMILIES])}"
@@ -439,7 +478,7 @@ def _method(name: str, family: str, settings: Settings, length: str) -> Method:
             raise InputError(
                 f"method {name}: solve: {chosen} has no fit in closed form; give training instead"
             )
-        solve = check_settings(solve, plugin.solve, f"method {name}: solve")
+        solve = check_settings(solve, plugin.solve, f"method {name}", "solve")
     if solve is not None and "training" in settings:
         raise InputError(f"method {name}: give training or solve, not both")
     return Method(
@@ -447,7 +486,7 @@ def _method(name: str, family: str, settings: Settings, length: str) -> Method:
         wing=wing,
         plugin=chosen,
         summary=plugin.summary,
-        settings=check_settings(given, plugin.settings, f"method {name}: {key}"),
+        settings=check_settings(given, plugin.settings, f"method {name}", key),
         fits=settings.get("fits", "each"),
         builds_on=tuple(_component(component) for component in settings.get("builds_on", [])),
         reads=settings.get("reads", "scan"),
@@ -495,11 +534,6 @@ def _training(name: str, settings: Settings, length: str) -> Settings | None:
     """Training settings of one `length`, such as ``short``."""
     if "training" not in settings:
         return None
-    if length not in settings["training"]:
-        raise InputError(
-            f"configuration: training: method {name} has no '{length}' settings; add them to its "
-            "file in config/methods"
-        )
     for phase in (training := settings["training"][length])["phases"]:
         if phase.get("warm_up", 0) >= phase["steps"]:
             raise InputError(
@@ -559,6 +593,51 @@ def _check_components(method: Method, methods: dict[str, Method], config: Settin
                 raise InputError(
                     f"{where}: a model of all targets has no '{component.target}'; give target: all"
                 )
+
+
+def refuse_lonely(config: Settings, methods: dict[str, Method]) -> None:
+    """Refuse methods that build on networks of other targets in a run of one target."""
+    for name in config["methods"]:
+        if lonely := _lonely_need(name, methods, config):
+            why = "" if lonely == name else f"{lonely}, which it needs, "
+            raise InputError(
+                f"configuration: methods: {name}: {why}needs at least two targets, as it builds on "
+                "networks of others; add a target or leave it out"
+            )
+
+
+def _lonely_need(name: str, methods: dict[str, Method], config: Settings) -> str:
+    """What of a method and all that it needs is left with one component by a run of one target.
+
+    It names components of other targets, or as many seeds as there are targets; without these it
+    would be another method of the same name. Nothing if there is no such.
+    """
+    if len(config["targets"]) > 1 or methods[name].rules:
+        return ""
+    for needed in sorted(_all_needs(methods[name], methods), key=lambda n: (n != name, n)):
+        named, kept = False, set()
+        for component in methods[needed].builds_on:
+            of_each = methods[component.method].fits == "each"
+            choices = {component.target if of_each else "own", component.seed}
+            named |= bool(choices & {"others", "next", "all"})
+            if not choices & {"others", "next"}:
+                seed = "same" if component.seed == "all" else component.seed
+                kept.add((component.methods, seed))
+        if named and len(kept) < 2:
+            return needed
+    return ""
+
+
+def _check_fit(method: Method) -> None:
+    """Refuse a network that would predict with random values; its fit counts those of others."""
+    if method.wing != "networks" or method.is_fitted:
+        return
+    if (plugin := read_plugin(method.wing, method.plugin)).needs_fit:
+        fits = "training" if plugin.solve is None else "training or solve"
+        raise InputError(
+            f"method {method.name}: network: nothing fits {method.plugin}; give {fits}, or "
+            "needs_fit = False in its class if its start is what it predicts with"
+        )
 
 
 def _check_match(method: Method, methods: dict[str, Method]) -> None:

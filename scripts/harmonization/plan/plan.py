@@ -8,7 +8,7 @@ from pathlib import Path
 from harmonization.files import InputError
 from harmonization.plan.baselines import baseline_version, find_baselines
 from harmonization.plan.claims import read_claims
-from harmonization.plan.configuration import check_run
+from harmonization.plan.configuration import check_place, check_run
 from harmonization.plan.folds import parts_of_fold, read_limits
 from harmonization.plan.methods import (
     DENOISED,
@@ -17,6 +17,7 @@ from harmonization.plan.methods import (
     method_files,
     modules_of,
     read_methods,
+    refuse_lonely,
 )
 from harmonization.plan.paths import RunPaths, expand_models
 from harmonization.plan.references import check_references
@@ -70,11 +71,13 @@ class Plan:
         self._versions: dict[tuple[str, str | None], str] = {}
         refuse_code_in_packages(root / "scripts")
         self.config = check_run(config, root)
+        check_place(self.config)
         self.config["methods"], self.left_out = choose_methods(self.config, root)
         self.methods = read_methods(self.config, root)
         named = self.config["methods"]
         self.config["methods"] = [name for name in named if name in self.methods]
         self.left_out |= {name: DENOISED for name in named if name not in self.methods}
+        refuse_lonely(self.config, self.methods)
         for name, method in self.methods.items():
             check_references(name, method.references, self.bibliographies(name))
         self.claims = read_claims(
@@ -94,6 +97,13 @@ class Plan:
         self.folds = range(folds)
         self._check_limits()
         self.scales = {target: self.scans.platforms[target]["scale"] for target in self.targets}
+
+    def notes(self) -> list[str]:
+        """What a user might not expect of the run, a line each, for the start of its output."""
+        lines = [f"{name} is left out: {why}." for name, why in self.left_out.items()]
+        if (held := self.scans.held) > (used := len(self.subjects)):
+            lines.append(f"Uses {used} of {held} subjects (dataset.subjects).")
+        return lines
 
     def _check_limits(self) -> None:
         """Refuse methods that would learn from more than the patches that a study allows them."""

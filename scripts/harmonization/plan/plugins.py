@@ -50,6 +50,8 @@ class Plugin:
         JSON schema of the settings of a fit in closed form; None if the class has none.
     needs_template : bool
         Whether its fit reads the template of its fold: whether the class extends `TemplateModel`.
+    needs_fit : bool
+        Whether it predicts nothing sensible before a fit: what its class says.
     """
 
     wing: str
@@ -58,6 +60,7 @@ class Plugin:
     settings: Schema
     solve: Schema | None
     needs_template: bool = False
+    needs_fit: bool = False
 
 
 def module_of(wing: str, name: str) -> str:
@@ -100,17 +103,34 @@ def read_plugin(wing: str, name: str, library: Path = LIBRARY) -> Plugin:
         settings=_schema(path, methods.get("__init__"), meanings),
         solve=_schema(path, solve, _parameters(ast.get_docstring(solve) or "")) if solve else None,
         needs_template=_extends_template(classes[wanted], path),
+        needs_fit=_needs_fit(classes[wanted], path),
     )
 
 
 def _extends_template(found: ast.ClassDef, path: Path) -> bool:
     """Whether a class of a plug-in extends `TemplateModel`, or another plug-in that does."""
     bases = {ast.unparse(base).rpartition(".")[2] for base in found.bases}
-    wing, library = path.parent.name, path.parents[1]
-    others = [p.stem for p in path.parent.glob("*.py") if class_name(p.stem) in bases]
-    return "TemplateModel" in bases or any(
-        read_plugin(wing, other, library).needs_template for other in others
-    )
+    return "TemplateModel" in bases or any(p.needs_template for p in _extended(found, path))
+
+
+def _needs_fit(found: ast.ClassDef, path: Path) -> bool:
+    """What a class of a plug-in, or another that it extends, says by its attribute `needs_fit`."""
+    for part in found.body:
+        targets = part.targets if isinstance(part, ast.Assign) else [getattr(part, "target", None)]
+        if "needs_fit" in [target.id for target in targets if isinstance(target, ast.Name)]:
+            # What its code must find out is left to the fit.
+            return isinstance(part.value, ast.Constant) and bool(part.value.value)
+        if isinstance(part, ast.FunctionDef) and part.name == "needs_fit":
+            return False
+    extended = _extended(found, path)
+    return all(plugin.needs_fit for plugin in extended) and path.parent.name == "networks"
+
+
+def _extended(found: ast.ClassDef, path: Path) -> list[Plugin]:
+    """Plug-ins whose classes a class of a plug-in extends."""
+    bases = {ast.unparse(base).rpartition(".")[2] for base in found.bases}
+    others = sorted(p.stem for p in path.parent.glob("*.py") if class_name(p.stem) in bases)
+    return [read_plugin(path.parent.name, other, path.parents[1]) for other in others]
 
 
 def _schema(path: Path, function: ast.FunctionDef | None, meanings: dict[str, str]) -> Schema:

@@ -12,8 +12,10 @@ from harmonization.plan.scans import (
     FoundScan,
     bvec_convention,
     choose_subjects,
+    entities_of,
     find_raw_scan,
     find_scan,
+    labels_of_subjects,
     raw_scan,
     refuse_shared_scans,
 )
@@ -78,6 +80,13 @@ class RunScans:
             return wanted
         return choose_subjects(self.data, wanted, self.data_source.subject_prefix)
 
+    @property
+    def held(self) -> int:
+        """Number of subjects that the data set holds; of one that is not here, those of the run."""
+        if self.data_source.simulated or self.kind == "openneuro":
+            return len(self.subjects)
+        return len(labels_of_subjects(self.data, self.data_source.subject_prefix))
+
     def _find(self, subject: str, platform: str) -> dict[str, str]:
         """Files of a scan in the user's data, by role; those that it lacks are left out."""
         entities = self.raw_platforms[platform]
@@ -89,6 +98,13 @@ class RunScans:
         needs_mask = self.kind == "bids" or not self.config["preprocessing"]["mask"]
         find = find_scan if needs_mask else find_raw_scan
         files = vars(find(self.data, subject, platform, entities))
+        again = self.steps(platform)
+        described = entities_of(Path(files["dwi"])).get("desc")
+        if self.kind == "raw" and described == "preproc" and again:
+            raise InputError(
+                f"{files['dwi']}: is preprocessed already; give dataset.kind: bids, or turn off "
+                f"{' and '.join(again)}"
+            )
         return {role: file for role, file in files.items() if file}
 
     def _series(self, subject: str, platform: str) -> str:

@@ -3,6 +3,7 @@
 The Snakefile loads this module, so it imports nothing heavy.
 """
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,8 @@ ORDER = ("ses", "acq", "ce", "rec", "dir", "run", "echo", "part", "chunk", "spac
 IMAGES = (".nii.gz", ".nii")
 # Tools whose bvec tables refer to the voxel axes as they are, which FSL's convention reverses.
 ALONG_IMAGE_AXES = ("qsiprep", "qsirecon")
+
+QUOTED = " (YAML reads 01 as a number: put labels in quotes)"
 
 
 @dataclass(frozen=True)
@@ -77,13 +80,7 @@ def choose_subjects(root: Path, wanted: int | list[str], prefix: str = "sub-") -
     InputError
         If the folder does not exist, lacks a listed subject or holds too few subjects.
     """
-    if not root.is_dir():
-        raise InputError(f"{root}: no such folder; change dataset.root")
-    labels = (p.name.removeprefix(prefix) for p in root.glob(f"{prefix}*") if p.is_dir())
-    # BIDS labels are letters of ASCII and digits only, so this skips hidden folders and the like.
-    subjects = sorted(label for label in labels if label.isascii() and label.isalnum())
-    if not subjects:
-        raise InputError(f"{root}: no folder {prefix}<label> in it; give the data set's root")
+    subjects = labels_of_subjects(root, prefix)
     if isinstance(wanted, int):
         if wanted > len(subjects):
             raise InputError(
@@ -91,13 +88,30 @@ def choose_subjects(root: Path, wanted: int | list[str], prefix: str = "sub-") -
             )
         return subjects[:wanted]
     if unknown := [subject for subject in wanted if subject not in subjects]:
-        zeros = any(label.startswith("0") for label in subjects)
-        quoted = " (YAML reads 01 as a number: put labels in quotes)" if zeros else ""
+        quoted = QUOTED if any(label.startswith("0") for label in subjects) else ""
         raise InputError(
             f"{root}/{prefix}{unknown[0]}: no such folder; copy it or change dataset.subjects"
             f"{quoted}"
         )
     return wanted
+
+
+def labels_of_subjects(root: Path, prefix: str = "sub-") -> list[str]:
+    """Labels of all subjects of a data set, sorted; see `choose_subjects`.
+
+    Raises
+    ------
+    InputError
+        If the folder does not exist, or holds no subject.
+    """
+    if not root.is_dir():
+        raise InputError(f"{root}: no such folder; change dataset.root")
+    labels = (p.name.removeprefix(prefix) for p in root.glob(f"{prefix}*") if p.is_dir())
+    # BIDS labels are letters of ASCII and digits only, so this skips hidden folders and the like.
+    subjects = sorted(label for label in labels if label.isascii() and label.isalnum())
+    if not subjects:
+        raise InputError(f"{root}: no folder {prefix}<label> in it; give the data set's root")
+    return subjects
 
 
 def refuse_shared_scans(platforms: dict[str, Any], series: dict[str, str]) -> None:
@@ -182,11 +196,17 @@ def _find_series(
     inside = (path for pattern in ("dwi/*", "ses-*/dwi/*") for path in folder.glob(pattern))
     files = sorted(path for path in inside if path.is_file() or path.is_symlink())
     asked = " ".join(f"{entity}-{value}" for entity, value in wanted.items()) or "any entities"
-    scans = [p for p in _with_suffix(files, "dwi") if wanted.items() <= entities_of(p).items()]
+    all_scans = _with_suffix(files, "dwi")
+    scans = [p for p in all_scans if wanted.items() <= entities_of(p).items()]
     if not scans:
+        labels = {pair for path in all_scans for pair in entities_of(path).items()}
+        numbers = [
+            entity for entity, value in wanted.items() if re.fullmatch("0|[1-9][0-9]*", value)
+        ]
+        zeros = any(entity in numbers and label.startswith("0") for entity, label in labels)
         raise InputError(
             f"{folder}: no scan on platform {name} ({asked}); add it, leave the subject out "
-            f"(dataset.subjects) or change platforms.{name}"
+            f"(dataset.subjects) or change platforms.{name}{QUOTED if zeros else ''}"
         )
     if len(scans) > 1:
         raise InputError(

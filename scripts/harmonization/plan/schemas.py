@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from collections.abc import Iterator
 from contextlib import suppress
 from difflib import get_close_matches
@@ -42,7 +43,7 @@ def _read_schema(path: Path) -> Settings:
     return yaml.safe_load(path.read_text())
 
 
-def check_settings(settings: Settings, schema: Settings, name: str) -> Settings:
+def check_settings(settings: Settings, schema: Settings, name: str, part: str = "") -> Settings:
     """Refuse settings that do not fit a schema.
 
     Parameters
@@ -50,6 +51,8 @@ def check_settings(settings: Settings, schema: Settings, name: str) -> Settings:
     settings, schema : dict
     name : str
         Name of the settings in messages.
+    part : str
+        Key of all that is named so under which they stand, such as ``network``.
 
     Returns
     -------
@@ -69,12 +72,12 @@ def check_settings(settings: Settings, schema: Settings, name: str) -> Settings:
     problems = [
         f"{name}: {problem}"
         for error in validator.iter_errors(settings)
-        for problem in _describe(error)
+        for problem in _describe(error, part)
     ]
     # No bound of a schema refuses these.
     problems += [
         f"{name}: {'.'.join(where)}: is {value}; give a finite number"
-        for where, value in leaves(settings)
+        for where, value in leaves(settings, (part,) if part else ())
         if isinstance(value, float) and not math.isfinite(value)
     ]
     if problems:
@@ -136,19 +139,28 @@ def _wants_integer(schema: Settings, root: Settings) -> bool:
     return "integer" in wanted and "number" not in wanted
 
 
-def _describe(error: ValidationError) -> Iterator[str]:
-    where = ".".join(map(str, error.absolute_path)) or "top level"
+def _describe(error: ValidationError, part: str) -> Iterator[str]:
+    where = ".".join([part] * bool(part) + [*map(str, error.absolute_path)]) or "top level"
     if error.validator == "additionalProperties":
         known = list(error.schema["properties"])
+        place = f"in {part}" if where == part else f"at {where}"
         for key in set(error.instance) - set(known):
-            yield f"unknown key '{key}' at {where}{suggest(key, known)}"
+            yield f"unknown key '{key}' {place}{suggest(key, known)}"
+    elif error.validator == "pattern" and "allowed" in error.schema:
+        yield f"{where}: '{error.instance}': give {error.schema['allowed']}{_without_entity(error)}"
+    elif error.validator == "minItems":
+        least = error.validator_value
+        yield f"{where}: {error.instance!r} are {len(error.instance)}; give at least {least}"
+    elif error.validator == "type" and error.validator_value == "array":
+        listed = f": [{error.instance}]" if isinstance(error.instance, str | float | int) else ""
+        yield f"{where}: {error.instance!r} is no list; give a list{listed}"
     elif error.validator == "oneOf" and error.context:
         # The user meant the alternative that no type or name rules out.
         alternatives: dict[int, list[ValidationError]] = {}
         for nested in error.context:
             alternatives.setdefault(nested.schema_path[0], []).append(nested)
         for nested in min(alternatives.values(), key=lambda e: (_ruled_out(e), len(e))):
-            yield from _describe(nested)
+            yield from _describe(nested, part)
     elif error.validator == "type" and error.validator_value == "string":
         if error.instance is None:
             yield f"{where}: YAML reads None, not text; give one, in quotes"
@@ -158,6 +170,13 @@ def _describe(error: ValidationError) -> Iterator[str]:
             yield f"{where}: YAML reads {error.instance!r}, not text; put it in quotes"
     else:
         yield f"{where}: {error.message}"
+
+
+def _without_entity(error: ValidationError) -> str:
+    """Advice for a label with its entity, such as ``sub-A``, where the label alone is allowed."""
+    entity = re.match("[a-z]+-", error.instance)
+    label_alone = entity and re.search(error.validator_value, error.instance[entity.end() :])
+    return f", without `{entity[0]}`" if entity and label_alone else ""
 
 
 def _ruled_out(errors: list[ValidationError]) -> bool:
