@@ -415,6 +415,7 @@ def test_what_cannot_be_tuned_is_told(tmp_path, method, problem):
     assert result.returncode != 0
     last = result.stderr.strip().splitlines()[-1]
     assert last == f"error: {method} {problem}; tune one that is trained"
+    assert "Traceback" not in result.stderr
 
 
 @pytest.mark.slow

@@ -1,5 +1,4 @@
 # What the rules share: the environment of the jobs, the plan of the run, and wildcard constraints.
-import atexit
 import gc
 import json
 import os

@@ -78,10 +78,7 @@ def to_tune(method):
     if method in METHODS and METHODS[method].is_trained:
         return method
     known = "is not trained" if method in METHODS else "is no method of this run"
-    problem = f"{method} {known}; tune one that is trained"
-    # The last thing on the console, after Snakemake's lines.
-    atexit.register(print, f"error: {problem}", file=sys.stderr)
-    raise WorkflowError(problem)
+    sys.exit(f"error: {method} {known}; tune one that is trained")
 
 
 # Nothing asks for it but `make tune`, on the tuning cohort.
