@@ -25,6 +25,7 @@ include: "workflow/rules/methods.smk"
 include: "workflow/rules/baselines.smk"
 # Predictions are scored, and scores become the paper's table and figures.
 include: "workflow/rules/evaluate.smk"
+include: "workflow/rules/report_files.smk"
 include: "workflow/rules/report.smk"
 
 

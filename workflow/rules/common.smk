@@ -127,3 +127,11 @@ wildcard_constraints:
     fold="[0-9]+",
     seed="[0-9]+",
     selection="|".join(SELECTIONS),
+
+
+def to_tune(method):
+    """A method that `make tune` names, if it is one of the run and trained."""
+    if method in METHODS and METHODS[method].is_trained:
+        return method
+    known = "is not trained" if method in METHODS else "is no method of this run"
+    sys.exit(f"error: {method} {known}; tune one that is trained")

@@ -73,14 +73,6 @@ use rule fit as fit_once with:
         ),
 
 
-def to_tune(method):
-    """A method that `make tune` names, if it is one of the run and trained."""
-    if method in METHODS and METHODS[method].is_trained:
-        return method
-    known = "is not trained" if method in METHODS else "is no method of this run"
-    sys.exit(f"error: {method} {known}; tune one that is trained")
-
-
 # Nothing asks for it but `make tune`, on the tuning cohort.
 rule tune:
     input:
