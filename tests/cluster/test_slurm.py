@@ -58,17 +58,17 @@ def test_a_run_on_slurm_gives_the_same_bytes_in_few_allocations(node, own, tmp_p
     there, here = tmp_path / "results/own", own / "results/own"
     shutil.copytree(own / "study", tmp_path / "study")
     config = yaml.safe_load((own / "run.yaml").read_text())
-    config["methods"] += ["msp_self"]  # whose components are other jobs
+    config["methods"] += ["diqt_rn4"]  # whose component is another job
     phases = [{"steps": 5, "learning_rate": 1.0e-3}]
     short = {"batch_size": 4, "validate_every": 5, "phases": phases}
-    config["overrides"] |= {"msp_self": {"training": {"short": short}}}
+    config["overrides"] |= {"diqt_rn4": {"training": {"short": short}}}
     (tmp_path / "run.yaml").write_text(yaml.safe_dump(config))
     assert_finished(on_slurm(tmp_path, tmp_path / "run.yaml"), tmp_path)
     made = [*here.glob("models/**/weights.safetensors"), *here.glob("evaluation/**/*.csv")]
     names = [path.relative_to(here) for path in made]
     assert len(names) == 3 + 3
     assert {n: sha256(there / n) for n in names} == {n: sha256(here / n) for n in names}
-    assert len(list(there.glob("models/msp_self/**/weights.safetensors"))) == 1
+    assert len(list(there.glob("models/diqt_rn4/**/weights.safetensors"))) == 1
     jobs = len(list(there.glob("benchmarks/**/*.tsv")))
     assert allocations(tmp_path) < jobs / 3
     fields = "--Format=comment:80,tres-per-job:40"
