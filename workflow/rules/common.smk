@@ -116,6 +116,14 @@ def of_platform(pattern, wildcards):
     return pattern.format(subject=wildcards.subject, platform=platform_of(wildcards))
 
 
+def to_tune(method):
+    """A method that `make tune` names, if it is one of the run and trained."""
+    if method in METHODS and METHODS[method].is_trained:
+        return method
+    known = "is not trained" if method in METHODS else "is no method of this run"
+    sys.exit(f"error: {method} {known}; tune one that is trained")
+
+
 wildcard_constraints:
     subject="[A-Za-z0-9]+",
     session="[A-Za-z0-9]+",
@@ -127,11 +135,3 @@ wildcard_constraints:
     fold="[0-9]+",
     seed="[0-9]+",
     selection="|".join(SELECTIONS),
-
-
-def to_tune(method):
-    """A method that `make tune` names, if it is one of the run and trained."""
-    if method in METHODS and METHODS[method].is_trained:
-        return method
-    known = "is not trained" if method in METHODS else "is no method of this run"
-    sys.exit(f"error: {method} {known}; tune one that is trained")
