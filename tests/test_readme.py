@@ -154,6 +154,23 @@ def test_the_declared_comparisons_follow_from_the_scores_of_every_subject(scores
         assert_declared(*row[2:5], row[6].removeprefix("not supported: "), *of_short)
 
 
+def test_the_table_of_verdicts_follows_from_the_scores():
+    """Eight subjects are those of the long run, six those of the run on capacity."""
+    runs = {"8": "phantom_small_long", "6": "phantom_small_capacity"}
+    of_label = {label_of(method): method for method in [*LONG, *CAPACITY]}
+    found = dict(zip(DECLARED, declared(scores_of(runs["8"]), TARGETS[:2]), strict=True))
+    _, rows = table_of("docs/results.md", "## Verdicts", 0)
+    for _, rival, *shown, verdict, is_declared, _ in rows:
+        methods = ["msp_espcn", of_label[rival]]
+        scores = in_folds_of_all(scores_of(runs[shown[1][-1]]), methods)
+        (changes,) = changes_of(scores, "msp_espcn", methods[1:], TARGETS[:2])
+        comparison = compare(changes.mean(axis=1))
+        assert_change(shown, comparison, within=0.006)
+        expected = found.pop(methods[1])[2] if is_declared else verdict_on(comparison, p=0)
+        assert verdict == expected, rival
+    assert not found
+
+
 def test_the_table_of_trainings_follows_from_the_files():
     _, rows = table_of("README.md", "## Eight folds", 2)
     for training, runs, *shown in rows:
