@@ -1,5 +1,6 @@
 """Tables in the documentation follow from the scores that lie beside them."""
 
+import itertools
 import re
 
 import pandas as pd
@@ -44,7 +45,7 @@ COMPARED_CAPACITY = [
     *(("espcn_wide", "espcn"), ("ensemble_mean", "espcn"), ("msp_diqt", "diqt_rn4")),
     ("msp_diqt", "msp_espcn"),
 ]
-OTHER_PHANTOM = [
+OTHER_PHANTOMS = [
     *("identity", "ridge", "ridge_mlp", "ridge_cnn", "espcn", "espcn_long", "mtl_hard"),
     *("mtl_cross_stitch", "mtl_cascade", "msp_espcn", "msp_self"),
 ]
@@ -286,19 +287,23 @@ def test_what_has_no_score_is_listed():
     assert sorted(listed) == sorted(map(label_of, unscored))
 
 
-def test_the_tables_of_another_phantom_follow_from_its_scores(scores):
-    others = scores_of("phantom_2020")
-    rows = rows_of_methods("docs/results.md", "On another phantom", 0, OTHER_PHANTOM)
-    assert_errors(rows, others, OTHER_PHANTOM)
-    _, rows = table_of("docs/results.md", "On another phantom", 1)
-    for row, other in zip(rows, DECLARED, strict=True):
-        (first,) = changes_of(scores, "msp_espcn", [other], TARGETS)
-        (second,) = changes_of(others, "msp_espcn", [other], TARGETS)
-        of_subjects = first.mean(axis=1)
-        expected = [of_subjects.mean(), of_subjects.min(), of_subjects.max()]
-        expected += [*second.mean(axis=1), *second.mean()]
-        assert row[0] == label_of(other)
-        assert numbers_in(row[1:]) == pytest.approx(expected, abs=0.006)
+def test_the_tables_of_other_phantoms_follow_from_their_scores(scores):
+    others = dict(list(scores_of("other_phantoms").groupby("phantom")))
+    rows = rows_of_methods("docs/results.md", "### On other phantoms", 0, OTHER_PHANTOMS)
+    for number, of_phantom in enumerate(others.values()):
+        shown = [row[3 * number : 3 * number + 3] for row in rows]
+        assert_errors(shown, of_phantom, OTHER_PHANTOMS)
+    phantoms = {2019: scores} | others
+    _, rows = table_of("docs/results.md", "### On other phantoms", 1)
+    expected = itertools.product(DECLARED, phantoms)
+    for (rival, phantom, subjects, *cells), (other, seed) in zip(rows, expected, strict=True):
+        assert (rival, phantom) == (label_of(other), str(seed))
+        (changes,) = changes_of(phantoms[seed], "msp_espcn", [other], TARGETS)
+        of_subjects = changes.mean(axis=1)
+        assert int(subjects) == len(of_subjects)
+        assert cells[1] == f"{(of_subjects < 0).sum()}/{len(of_subjects)}"
+        means = [of_subjects.mean(), of_subjects.min(), of_subjects.max(), *changes.mean()]
+        assert numbers_in(cells) == pytest.approx(means, abs=0.006)
 
 
 def test_the_table_of_limited_data_follows_from_the_table_of_the_run():
