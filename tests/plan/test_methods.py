@@ -105,6 +105,15 @@ PLAIN = {"label": "L", "citation": "C"}
 NETWORK = {**PLAIN, "network": {"name": "espcn"}}
 
 
+def test_full_trainings_have_the_weight_decay_of_small_ones():
+    """So no method alone has it in runs at full size."""
+    for path in method_files(ROOT / "config/methods").values():
+        training = yaml.safe_load(path.read_text()).get("training", {})
+        if {"short", "full"} <= training.keys():
+            small = training.get("small", training["short"])
+            assert training["full"].get("weight_decay") == small.get("weight_decay"), path
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
