@@ -35,13 +35,14 @@ COMPARED_LONG = [
 ]
 CAPACITY = [
     *("identity", "ridge", "ridge_5", "espcn", "espcn_wide", "diqt_rn4", "ensemble_mean"),
-    *("mtl_cross_stitch", "mtl_nddr", "mtl_hard_matched", "mtl_cascade_matched", "msp_espcn"),
-    "truth",
+    *("mtl_cross_stitch", "mtl_nddr", "mtl_hard_matched", "large_shared", "mtl_cascade_matched"),
+    *("msp_espcn", "truth"),
 ]
 COMPARED_CAPACITY = [
     *(("msp_espcn", other) for other in ("espcn", "espcn_wide", "diqt_rn4", "mtl_hard_matched")),
-    *(("msp_espcn", other) for other in ("mtl_cascade_matched", "mtl_cross_stitch", "mtl_nddr")),
-    *(("msp_espcn", "ensemble_mean"), ("ridge_5", "ridge")),
+    *(("msp_espcn", other) for other in ("large_shared", "mtl_cascade_matched")),
+    *(("msp_espcn", other) for other in ("mtl_cross_stitch", "mtl_nddr", "ensemble_mean")),
+    ("ridge_5", "ridge"),
     *(("espcn_wide", "espcn"), ("ensemble_mean", "espcn"), ("msp_diqt", "diqt_rn4")),
     ("msp_diqt", "msp_espcn"),
 ]
