@@ -46,6 +46,13 @@ COMPARED_CAPACITY = [
     *(("espcn_wide", "espcn"), ("ensemble_mean", "espcn"), ("msp_diqt", "diqt_rn4")),
     ("msp_diqt", "msp_espcn"),
 ]
+SELECTION = [
+    *("espcn", "espcn_linear", "msp_espcn", "msp_linear", "msp_best", "msp_selected_on_test"),
+]
+COMPARED_SELECTION = [
+    *(("msp_selected_on_test", "msp_best"), ("msp_best", "msp_espcn")),
+    *(("msp_linear", "msp_espcn"), ("msp_linear", "espcn_linear"), ("espcn_linear", "espcn")),
+]
 OTHER_PHANTOMS = [
     *("identity", "ridge", "ridge_mlp", "ridge_cnn", "espcn", "espcn_long", "mtl_hard"),
     *("mtl_cross_stitch", "mtl_cascade", "msp_espcn", "msp_self"),
@@ -218,6 +225,14 @@ def verdict_on(comparison, p):
         ("phantom_small_long", 8, LONG, "docs/results.md", "With nine times the training", 2),
         ("phantom_small_long", 8, LONG, "README.md", "## Eight folds", 1),
         ("phantom_small_capacity", 6, CAPACITY, "docs/results.md", "### Is it capacity?", 2),
+        (
+            "phantom_small_selection",
+            3,
+            SELECTION,
+            "docs/results.md",
+            "### Selection on the test subject",
+            0,
+        ),
     ],
 )
 def test_tables_of_long_trainings_follow_from_the_scores(run, folds, methods, page, title, before):
@@ -238,6 +253,7 @@ def test_tables_of_long_trainings_follow_from_the_scores(run, folds, methods, pa
     [
         ("phantom_small_long", COMPARED_LONG, "With nine times the training"),
         ("phantom_small_capacity", COMPARED_CAPACITY, "### Is it capacity?"),
+        ("phantom_small_selection", COMPARED_SELECTION, "### Selection on the test subject"),
     ],
 )
 def test_comparisons_of_long_trainings_follow_from_the_scores(run, pairs, title):
