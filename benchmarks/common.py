@@ -42,7 +42,7 @@ def plan_of_all_methods() -> Plan:
 
     An ablation varies a method, and costs about what that costs.
     """
-    embedded = yaml.safe_load((ROOT / "config/config.yaml").read_text())
+    embedded = yaml.safe_load((ROOT / "config/config.yaml").read_text(encoding="utf-8"))
     names = sorted(method_files(ROOT / "config/methods"))
     methods = read_methods(merge(embedded, {"methods": names}), ROOT)
     chosen = [
@@ -305,7 +305,7 @@ def print_machine(device: str, precision: str) -> None:
 
 def _processor() -> str:
     information = Path("/proc/cpuinfo")
-    lines = information.read_text().splitlines() if information.exists() else []
+    lines = information.read_text(encoding="utf-8").splitlines() if information.exists() else []
     names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor() or platform.machine()
 

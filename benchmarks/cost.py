@@ -119,7 +119,7 @@ def print_jobs(plan: Plan, run: Path) -> None:
 
 def read_rates(path: Path) -> dict[str, float]:
     """Read patches/s by method from a table."""
-    with path.open() as stream:
+    with path.open(encoding="utf-8") as stream:
         try:
             return {r["method"]: float(r["patches_per_second"]) for r in csv.DictReader(stream)}
         except (KeyError, TypeError, ValueError) as error:

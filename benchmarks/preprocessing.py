@@ -40,6 +40,7 @@ from harmonization.data.bids import write_gradients
 from harmonization.data.denoising import remove_noise
 from harmonization.data.preprocessing import correct_motion
 from harmonization.data.ringing import remove_ringing
+from harmonization.files import write_text
 from harmonization.images.deconvolution import fit_fod, response_kernel
 from harmonization.images.directions import orientation_field
 from harmonization.images.heads import Head, head
@@ -207,7 +208,7 @@ def _mrtrix(
     bvals = np.full(len(directions), float(SHELL))
     write_gradients(folder / "bval", folder / "bvec", bvals, directions, scan.affine)
     _, zonal = response_kernel(directions, SHELL, ORDER, RESPONSE)
-    (folder / "response.txt").write_text(" ".join(f"{value:.8f}" for value in zonal) + "\n")
+    write_text(folder / "response.txt", " ".join(f"{value:.8f}" for value in zonal) + "\n")
     command = ["dwi2fod", "csd", "dwi.nii", "response.txt", "fod.nii", "-lmax", str(ORDER)]
     command += ["-mask", "mask.nii", "-fslgrad", "bvec", "bval", "-nthreads", "0", "-force"]
     return lambda: subprocess.run([*command, "-quiet"], cwd=folder, check=True)

@@ -19,6 +19,8 @@ from pathlib import Path
 
 from common import ROOT, parser, print_machine, print_row
 
+from harmonization.files import write_text
+
 SNAKEMAKE = [sys.executable, "-m", "snakemake"]
 RUNS = {"embedded": [], "phantom": ["--configfile", str(ROOT / "config/phantom.yaml")]}
 TRIVIAL = """
@@ -70,7 +72,7 @@ def print_jobs() -> None:
     times = []
     for number in (FEW, MANY):
         with tempfile.TemporaryDirectory() as folder:
-            (Path(folder) / "Snakefile").write_text(TRIVIAL.replace("NUMBER", str(number)))
+            write_text(Path(folder) / "Snakefile", TRIVIAL.replace("NUMBER", str(number)))
             started = time.perf_counter()
             snakemake(folder, "--cores", "1")
             times.append(time.perf_counter() - started)

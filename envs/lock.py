@@ -54,9 +54,9 @@ def flirt_environment(pins: list[str]) -> str:
 
 def main() -> None:
     pins = resolve(HERE / "requirements.in")
-    (HERE / "requirements.txt").write_text(requirements(pins))
-    (HERE / "environment.yaml").write_text(environment(pins))
-    (HERE / "flirt.yaml").write_text(flirt_environment(pins))
+    (HERE / "requirements.txt").write_text(requirements(pins), encoding="utf-8")
+    (HERE / "environment.yaml").write_text(environment(pins), encoding="utf-8")
+    (HERE / "flirt.yaml").write_text(flirt_environment(pins), encoding="utf-8")
     print(f"{len(pins)} packages pinned")
 
 

@@ -91,7 +91,7 @@ def summary(wing: str) -> str:
 
 def first_line(path: Path) -> str:
     """First line of a module's docstring."""
-    return (ast.get_docstring(ast.parse(path.read_text())) or "").split("\n")[0]
+    return (ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "").split("\n")[0]
 
 
 if __name__ == "__main__":

@@ -5,12 +5,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from harmonization.files import run_command, write_text
+from harmonization.files import read_text, run_command, write_text
 from harmonization.plan.methods import FAMILIES, WINGS, method_files, read_methods
 from harmonization.plan.plugins import plugin_names, read_plugin
-from harmonization.plan.schemas import resolved
+from harmonization.plan.schemas import read_yaml, resolved
 
 ROOT = Path(__file__).parent.parent
 START, END = "<!-- keys of {name} -->\n", "<!-- end of {name} -->\n"
@@ -20,13 +18,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--readme", type=Path, default=ROOT / "config/README.md")
     args = parser.parse_args()
-    write_text(args.readme, documented(args.readme.read_text()))
+    write_text(args.readme, documented(read_text(args.readme)))
 
 
 def documented(text: str) -> str:
     """Text of the README with new tables."""
     for name in ("config", "method", "baseline"):
-        schema = yaml.safe_load((ROOT / f"workflow/schemas/{name}.schema.yaml").read_text())
+        schema = read_yaml(ROOT / f"workflow/schemas/{name}.schema.yaml")
         rows = [(f"`{key}`", meaning) for key, meaning in keys(schema, schema)]
         text = with_table(text, name, [("key", "meaning"), *rows])
     text = with_table(text, "family", [("method", "family", "role", "what it is"), *method_rows()])
@@ -44,7 +42,7 @@ def with_table(text: str, name: str, rows: list[tuple[str, ...]]) -> str:
 
 def method_rows() -> Iterator[tuple[str, ...]]:
     """Every method, family by family."""
-    config = yaml.safe_load((ROOT / "config/config.yaml").read_text())
+    config = read_yaml(ROOT / "config/config.yaml")
     names = sorted(method_files(ROOT / "config/methods"))
     methods = read_methods(config | {"methods": names, "training": "full"}, ROOT)
     for method in sorted(methods.values(), key=lambda m: FAMILIES.index(m.family)):

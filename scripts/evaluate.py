@@ -1,7 +1,6 @@
 """Score the predicted images of a subject against their targets."""
 
 import argparse
-import csv
 import dataclasses
 from functools import partial
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from harmonization.files import InputError, read_json, run_command, whole_file
+from harmonization.files import InputError, read_json, run_command, write_csv
 from harmonization.images.grids import points_of_mask
 from harmonization.images.nifti import read_image, read_mask
 from harmonization.images.sampling import sample
@@ -46,6 +45,10 @@ def main() -> None:
 
     manifest = read_json(args.manifest)
     patches = np.array(read_json(args.scoring)["patches"][args.subject])
+    if len(args.prediction) != (wanted := len(args.seed) * len(args.target)):
+        raise InputError(
+            f"--prediction: {len(args.prediction)} images; give {wanted}, all targets by each seed"
+        )
     predictions = iter(args.prediction)
     rows = []
     for seed in args.seed:
@@ -63,10 +66,7 @@ def main() -> None:
             scores = score(next(predictions), files, args.tissue, of_fold)
             labels = [args.method, args.family, target, args.fold, seed, args.subject]
             rows += [[*labels, s.region, s.metric, f"{s.value:.9g}"] for s in scores]
-    with whole_file(args.output) as temporary, temporary.open("w", newline="") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow([*LABELS, "region", "metric", "value"])
-        writer.writerows(rows)
+    write_csv(args.output, [[*LABELS, "region", "metric", "value"], *rows])
 
 
 def score(
@@ -111,7 +111,7 @@ def score(
                 f"{found.value}; look at the prediction and the target"
             )
     if "slice" in files:
-        with whole_file(files["slice"]) as temporary:
+        with write_csv(files["slice"]) as temporary:
             shown = cut_slice(prediction, measured, affine, scoring, masks[0], labels)
             np.savez_compressed(temporary, **shown)
     return scores

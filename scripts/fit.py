@@ -4,12 +4,11 @@ It reads only the training and validation files that the manifest names.
 """
 
 import argparse
-import csv
 import dataclasses
 import json
 from pathlib import Path
 
-from harmonization.files import run_command, tell, whole_file
+from harmonization.files import run_command, tell, write_csv
 from harmonization.learning.checkpoints import EVERY, Checkpoints
 from harmonization.learning.devices import choose_device
 from harmonization.learning.fitting import Fit, fit_model
@@ -86,10 +85,8 @@ def main() -> None:
 
 def write_history(path: Path, history: list[Progress]) -> None:
     """Write one row for each validation; none for a fit without steps."""
-    with whole_file(path) as temporary, temporary.open("w", newline="") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(field.name for field in dataclasses.fields(Progress))
-        writer.writerows(dataclasses.astuple(row) for row in history)
+    names = [field.name for field in dataclasses.fields(Progress)]
+    write_csv(path, [names, *(dataclasses.astuple(row) for row in history)])
 
 
 if __name__ == "__main__":

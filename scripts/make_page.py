@@ -4,9 +4,8 @@ import argparse
 import json
 from pathlib import Path
 
-import yaml
-
 from harmonization.files import run_command, write_text
+from harmonization.plan.schemas import read_yaml
 from harmonization.report.page import make_page
 
 
@@ -20,7 +19,7 @@ def main() -> None:
     )
     parser.add_argument("--output", type=Path, required=True)
     args = parser.parse_args()
-    config = yaml.safe_load(args.config.read_text())
+    config = read_yaml(args.config)
     write_text(args.output, make_page(config, args.captions, args.tables, args.figures))
 
 

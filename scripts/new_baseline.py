@@ -6,7 +6,7 @@ import re
 import shutil
 from pathlib import Path
 
-from harmonization.files import InputError, run_command
+from harmonization.files import InputError, read_text, run_command, write_text
 from harmonization.plan.baselines import DESCRIPTION, NAME, find_baselines
 from harmonization.plan.methods import FAMILIES, method_files
 
@@ -23,8 +23,8 @@ def main() -> None:
     description = folder / DESCRIPTION
     label = args.name.replace("_", " ").capitalize()
     line = f"label: {json.dumps(label)}"  # in quotes, for YAML reads On, Yes and Null otherwise
-    text = re.sub("^label: .*$", line, description.read_text(), flags=re.MULTILINE)
-    description.write_text(text)
+    text = re.sub("^label: .*$", line, read_text(description), flags=re.MULTILINE)
+    write_text(description, text)
     print(
         f"Wrote {folder.relative_to(ROOT)}. Change its {DESCRIPTION}, Snakefile and scripts, and "
         "name it under 'methods' of a run."

@@ -65,7 +65,7 @@ def machine() -> dict[str, Any]:
 def processor() -> str:
     """Name of the processor; where the system does not tell, its kind."""
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
         return platform.machine()
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]

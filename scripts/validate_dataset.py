@@ -8,11 +8,10 @@ import json
 import sys
 from pathlib import Path
 
-import yaml
-
 from harmonization.data.validation import validate_dataset, validate_reports
 from harmonization.files import InputError, read_json, run_command, write_text
 from harmonization.plan.configuration import check_run, merge, read_run, with_own_platforms
+from harmonization.plan.schemas import read_yaml
 from harmonization.plan.sources import SOURCES
 
 ROOT = Path(__file__).parent.parent
@@ -28,7 +27,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, help="written if nothing is wrong")
     args = parser.parse_args()
 
-    default = yaml.safe_load((ROOT / "config/config.yaml").read_text())
+    default = read_yaml(ROOT / "config/config.yaml")
     changes = read_changes(args.config)
     merged = with_own_platforms(merge(default, changes), changes)
     if isinstance(merged["dataset"], dict) and merged["dataset"]["root"] is None:

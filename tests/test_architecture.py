@@ -41,6 +41,20 @@ def test_no_import_runs_in_a_circle():
     subprocess.run([sys.executable, "-c", code, *names], cwd=ROOT / "scripts", check=True)
 
 
+@pytest.mark.parametrize("path", sorted((ROOT / "scripts").rglob("*.py")), ids=lambda p: p.stem)
+def test_text_is_read_and_written_as_utf_8(path):
+    """Not in the encoding of a user's locale: labels and citations have letters beyond ASCII."""
+    for call in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if not (isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute)):
+            continue
+        constants = [c.value for a in call.args for c in ast.walk(a) if isinstance(c, ast.Constant)]
+        binary = "gzip" in ast.unparse(call.func) or any("b" in str(c) for c in constants)
+        of_text = ("read_text", "write_text") if binary else ("read_text", "write_text", "open")
+        if call.func.attr in of_text:
+            given = {keyword.arg for keyword in call.keywords}
+            assert "encoding" in given, f"{path}:{call.lineno}: give encoding='utf-8'"
+
+
 def test_the_plan_imports_neither_numpy_nor_torch():
     code = (
         "import sys, harmonization.plan.plan\n"

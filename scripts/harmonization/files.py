@@ -1,12 +1,14 @@
 """Read and write files: write completely or not at all, and name bad files in errors."""
 
+import csv
 import hashlib
+import io
 import json
 import os
 import platform
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from glob import escape
@@ -70,7 +72,7 @@ def tell(line: str) -> None:
     """
     print(line, flush=True)
     if console := os.environ.get("CONSOLE"):
-        with suppress(OSError), Path(console).open("a") as stream:
+        with suppress(OSError), Path(console).open("a", encoding="utf-8") as stream:
             stream.write(f"{line}\n")
 
 
@@ -156,7 +158,14 @@ def whole_folder(path: str | Path) -> Iterator[Path]:
 def write_text(path: str | Path, text: str) -> None:
     """Write `text` to `path`, completely or not at all."""
     with whole_file(path) as temporary:
-        temporary.write_text(text)
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_csv(path: str | Path, rows: Iterable[Sequence[Any]]) -> None:
+    """Write rows, the first of them names, completely or not at all."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    write_text(path, text.getvalue())
 
 
 def write_json(path: str | Path, content: Any) -> None:

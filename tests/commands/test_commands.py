@@ -402,6 +402,13 @@ def test_predictions_of_all_seeds_are_scored_and_the_first_is_shown(command, to_
     assert shown == [pytest.approx(1 + wrong["0", target]) for target in "tu"]
 
 
+@pytest.mark.parametrize("seeds", [["0", "1", "2"], ["0"]])
+def test_predictions_are_as_many_as_seeds(command, to_score, seeds):
+    status, error = command("evaluate", to_score | {"seed": seeds, "prediction": ["a", "b"]})
+    assert (status, len(error.splitlines())) == (1, 1)
+    assert f"--prediction: 2 images; give {len(seeds)}, all targets by each seed" in error
+
+
 def test_a_prediction_on_another_grid_is_not_scored(command, to_score):
     image, affine = read_image(to_score["prediction"])
     write_image(to_score["prediction"], image, affine + np.eye(4) * 0.1)

@@ -23,15 +23,18 @@ def failures(snakemake_logs: Iterable[str]) -> str:
     str
         Two lines for each failed job; empty if no job wrote a log.
     """
-    texts = [Path(path).read_text() for path in snakemake_logs if Path(path).exists()]
+    texts = [_text(Path(path)) for path in snakemake_logs]
     logs = dict.fromkeys(found for text in texts for found in FAILED_JOB.findall(text))
     return "\n".join(f"{_reason(Path(log))}\n  Log: {log}" for log in logs)
 
 
+def _text(log: Path) -> str:
+    return log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
+
+
 def _reason(log: Path) -> str:
     """The last error in a log, or else its last line."""
-    text = log.read_text(errors="replace") if log.exists() else ""
-    lines = [line for line in text.splitlines() if line.strip()]
+    lines = [line for line in _text(log).splitlines() if line.strip()]
     if all(line.startswith(STARTED) for line in lines):
         return "error: the job ended without a word; was it killed, or short of memory?"
     errors = [line for line in lines if line.startswith("error: ")]

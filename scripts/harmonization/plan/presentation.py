@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from copy import copy
 from functools import cached_property
 
+from harmonization.files import read_text
 from harmonization.plan.claims import read_settings
 from harmonization.plan.methods import modules_of, read_methods
 from harmonization.plan.plan import ModelKey, Plan
@@ -87,7 +88,7 @@ class Presentation:
 
     def captions(self) -> dict[str, str]:
         """Captions of tables and figures, by name; ``workflow`` introduces the run."""
-        return {p.stem: p.read_text() for p in (self.plan.root / "workflow/report").glob("*.rst")}
+        return {p.stem: read_text(p) for p in (self.plan.root / "workflow/report").glob("*.rst")}
 
     def data_in_words(self) -> str:
         """What the scans are, for the caption of the verdicts."""

@@ -29,7 +29,7 @@ def read_yaml(path: Path, if_missing: str = "is missing") -> Any:
     """
     try:
         return yaml.safe_load(read_text(path, if_missing))
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:  # such as a date in month 13
         raise InputError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from None
 
 
@@ -40,7 +40,7 @@ def check(settings: Settings, schema_file: Path, name: str) -> Settings:
 
 @cache
 def _read_schema(path: Path) -> Settings:
-    return yaml.safe_load(path.read_text())
+    return read_yaml(path)
 
 
 def check_settings(settings: Settings, schema: Settings, name: str, part: str = "") -> Settings:

@@ -17,7 +17,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True, help="gains, one a line")
     args = parser.parse_args()
 
-    fold = json.loads(args.manifest.read_text())
+    fold = json.loads(args.manifest.read_text(encoding="utf-8"))
     source, target = (
         [
             voxels(args.manifest.parent, fold["files"][subject][platform], smoothing)
