@@ -115,6 +115,12 @@ def test_a_rival_that_is_no_network_is_fitted(fit):
     np.testing.assert_allclose(load_file(folder / "weights.safetensors")["scale"], 2, rtol=1e-4)
 
 
+def test_nothing_builds_on_what_keeps_the_units_of_the_source(fit):
+    component = fit("identity", "identity")
+    message = "method mean: builds_on: identity predicts in the source's units"
+    fit("mean", "ensemble", components=[component], refused=message)
+
+
 def test_nothing_to_learn_is_a_model_too(fit):
     folder = fit("identity", "identity")
     assert (Card.read(folder).parameters, Card.read(folder).outcome) == (0, {})

@@ -280,6 +280,13 @@ MISFITS = {
         {"widths": [8]},
         "takes one model",
     ),
+    "ridge_mlp on another target": (
+        RidgeMlp,
+        E.task,
+        {"r": LinearPatch(task("b", 1, 4))},
+        {"widths": [8]},
+        "takes one model, that of its own target",
+    ),
     "ridge_mlp on none": (RidgeMlp, E.task, {}, {"widths": [8]}, "takes one model"),
     "cascade on one of two": (Cascade, ALL, {"e": E}, MSP, "takes one model for each target"),
     "cross-stitch on two widths": (
@@ -307,6 +314,27 @@ MISFITS = {
         "takes one model, an espcn of its own target and width",
     ),
     "linear path on none": (Espcn, E.task, {}, {"linear_path": True}, "such as ridge"),
+    "linear path on a wider ridge": (
+        Espcn,
+        E.task,
+        {"r": LinearPatch(E.task, edge=5)},
+        {"linear_path": True},
+        "one of the same size, such as ridge",
+    ),
+    "linear path on another target": (
+        Espcn,
+        E.task,
+        {"r": LinearPatch(task("b", 1, 4))},
+        {"linear_path": True},
+        "such as ridge, of its own target",
+    ),
+    "diqt on an espcn of another target": (
+        Diqt,
+        E.task,
+        {"e": Espcn(task("b", 1, 4))},
+        {"blocks": 1},
+        "takes one model, an espcn of its own target",
+    ),
     "linear path on espcn": (Espcn, E.task, {"e": E}, {"linear_path": True}, "such as ridge"),
     "diqt with a linear path on espcn": (
         Diqt,

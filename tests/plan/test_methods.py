@@ -320,6 +320,7 @@ def test_a_setting_of_a_baseline_whose_schema_is_none_is_refused(root, schema, m
     ("content", "message"),
     [
         (b"a: [", "not valid YAML"),
+        (b"label: 2019-13-45", "m.yaml: not valid YAML (month must be in 1..12"),
         (b"- a", "holds no keys"),
         (b"like: [espcn]", "m.yaml: like: ['espcn'] is no name of a method"),
         ("label: Müller".encode("latin-1"), "m.yaml: is no text in UTF-8; save it as such"),
@@ -337,6 +338,11 @@ def test_a_broken_file_is_refused(root, content, message):
         ("truth", {"reads": "denoised"}, "method truth: reads: is for models, not for a scan"),
         ("truth", {"matches": {"method": "espcn", "by": "width"}}, "truth: matches: is for models"),
         ("moments", {"training": {"full": TRAINED}}, "method moments: training: is for networks"),
+        (
+            "moments",
+            {"builds_on": [{"method": "ridge", "target": "own"}]},
+            "method moments: builds_on: is for networks",
+        ),
     ],
 )
 def test_a_key_that_a_method_would_ignore_is_refused(name, change, message):

@@ -108,6 +108,11 @@ def fit_model(
     how = {key: settings[key] for key in ("training", "solve")}
     before = trainings_of([card for _, card in candidates])
     with blamed_on(f"method {wanted.method}"):
+        if strange := [card.method for component, card in candidates if component.keeps_units]:
+            raise InputError(
+                f"builds_on: {strange[0]} predicts in the source's units, not in those of a "
+                "target's network; build on another"
+            )
         equals = [Card.read(folder) for folder in wanted.matches]
         specification, how["training"] = matched(
             specification, how["training"], settings, equals, sum(before.values()), fold

@@ -136,6 +136,11 @@ class Network(nn.Module, ABC):
         return {}
 
 
+def is_of_own_target(task: Task, components: dict[str, Network]) -> bool:
+    """Whether there is one component, and it predicts the network's own target."""
+    return [network.task.target for network in components.values()] == [task.target]
+
+
 def of_each_target(task: Task, components: dict[str, Network] | None) -> dict[str, Network]:
     """The component of each target, for a network that builds on one for each.
 
@@ -206,11 +211,13 @@ class SingleTask(FeatureNetwork):
         if self.linear is None:
             super().initialise_from(components)
             return
+        shape = self.linear.conv.weight.shape
         fitted = [getattr(network, "linear", None) for network in components.values()]
-        if len(fitted) != 1 or not isinstance(fitted[0], Upscale):
+        alike = [isinstance(f, Upscale) and f.conv.weight.shape == shape for f in fitted]
+        if not (is_of_own_target(self.task, components) and all(alike)):
             raise InputError(
-                "builds_on: a linear path takes one model that has one, such as ridge, of its own "
-                "target"
+                "builds_on: a linear path takes one model that has one of the same size, such as "
+                "ridge, of its own target"
             )
         self.linear.load_state_dict(fitted[0].state_dict())
         nn.init.zeros_(self.output.conv.weight)

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from harmonization.files import InputError
 from harmonization.learning.layers import Upscale
-from harmonization.learning.network import Network, SingleTask, Task
+from harmonization.learning.network import Network, SingleTask, Task, is_of_own_target
 from harmonization.networks.espcn import Espcn
 from harmonization.settings import Count
 
@@ -90,9 +90,10 @@ class Diqt(SingleTask):
         if not components and self.linear is None:
             return
         espcn = next(iter(components.values()), None)
+        alone = is_of_own_target(self.task, components)
         own, trained = convolutions(self), convolutions(espcn)
         shapes = [[conv.weight.shape for conv in of_each] for of_each in (own, trained)]
-        if len(components) != 1 or not isinstance(espcn, Espcn) or shapes[0] != shapes[1]:
+        if not (alone and isinstance(espcn, Espcn)) or shapes[0] != shapes[1]:
             raise InputError(
                 "builds_on: takes one model, an espcn of its own target and width, with a linear "
                 "path if this has one"

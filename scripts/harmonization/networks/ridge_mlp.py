@@ -14,6 +14,7 @@ from harmonization.learning.network import (
     Network,
     Predictions,
     Task,
+    is_of_own_target,
 )
 from harmonization.settings import Count, Natural
 
@@ -44,7 +45,7 @@ class RidgeMlp(FeatureNetwork):
         context: Natural = 0,
     ) -> None:
         super().__init__(task, components)
-        if len(self.components) != 1:
+        if not is_of_own_target(task, self.components):
             raise InputError("builds_on: takes one model, that of its own target")
         (self.linear,) = self.components.values()
         outputs = task.channels * task.r**3

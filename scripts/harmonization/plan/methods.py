@@ -461,9 +461,9 @@ def _method(name: str, family: str, settings: Settings, length: str) -> Method:
             f"method {name}: {key}.name: there is no {key} '{chosen}'{suggest(chosen, known)}"
         )
     plugin = read_plugin(wing, chosen)
-    if wing == "classical" and "training" in settings:
+    if wing == "classical" and (foreign := settings.keys() & {"training", "builds_on"}):
         raise InputError(
-            f"method {name}: training: is for networks; give what {chosen} can be told under "
+            f"method {name}: {min(foreign)}: is for networks; give what {chosen} can be told under "
             "classical"
         )
     solve = settings.get("solve")
