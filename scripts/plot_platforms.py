@@ -8,6 +8,7 @@ import numpy as np
 from harmonization.data.bids import read_bvals
 from harmonization.files import run_command
 from harmonization.images.gradients import B0_THRESHOLD
+from harmonization.images.grids import canonical
 from harmonization.images.nifti import read_image
 from harmonization.report.platforms import draw_platforms
 from harmonization.report.style import save_figure
@@ -24,7 +25,10 @@ def main() -> None:
     parser.add_argument("--output", type=Path, nargs="+", required=True)
     args = parser.parse_args()
     columns = {
-        platform: (read_image(dwi, [first_b0(bval)])[0][..., 0], read_image(sh)[0])
+        platform: (
+            canonical(*read_image(dwi, [first_b0(bval)]))[0][..., 0],
+            canonical(*read_image(sh))[0],
+        )
         for platform, dwi, bval, sh in zip(
             args.platforms, args.dwi, args.bval, args.sh, strict=True
         )

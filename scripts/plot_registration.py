@@ -8,7 +8,7 @@ import numpy as np
 
 from harmonization.data.bids import read_mean_b0
 from harmonization.files import read_json, run_command
-from harmonization.images.grids import in_view, points_of_mask, transform_points
+from harmonization.images.grids import canonical, in_view, points_of_mask, transform_points
 from harmonization.images.sampling import sample
 from harmonization.report.registrations import draw_registration
 from harmonization.report.style import save_figure
@@ -24,7 +24,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, nargs="+", required=True)
     args = parser.parse_args()
 
-    fixed, affine = read_mean_b0(*args.fixed)
+    fixed, affine = canonical(*read_mean_b0(*args.fixed))
     points = points_of_mask(np.ones(fixed.shape, dtype=bool), affine)
     rows = {}
     scans = zip(args.labels, args.dwi, args.bval, args.transforms, args.qualities, strict=True)

@@ -127,7 +127,7 @@ def cells_on_page(
 
 
 def show(axis: plt.Axes, image: np.ndarray, **options: object) -> matplotlib.image.AxesImage:
-    """Show an axial slice (x, y), or (x, y, 3) in colour, with the front up."""
+    """Show a slice (x, y), or (x, y, 3) in colour, with y up: the front, if it is `canonical`."""
     return axis.imshow(image.swapaxes(0, 1), origin="lower", **options)
 
 
