@@ -9,9 +9,9 @@ import pandas as pd
 from dipy.data import get_fnames
 
 from harmonization.data.bids import read_series
-from harmonization.files import run_command, write_text
+from harmonization.files import InputError, run_command, write_text
 from harmonization.phantom.atlas import Atlas
-from harmonization.phantom.checks import check_person, equal_protocols, examine
+from harmonization.phantom.checks import LIKE_REAL, check_person, equal_protocols, examine
 from harmonization.phantom.effects import with_effects
 from harmonization.phantom.figures import (
     draw_anisotropy,
@@ -44,10 +44,16 @@ def main() -> None:
 
     parameters, atlas = read_parameters(args.parameters), Atlas.load(args.atlas)
     person = Person(atlas, parameters, args.seed, args.subject)
-    scans = [examine(person, name, args.shell, args.slab) for name in parameters["platforms"]]
+    if LIKE_REAL not in parameters["platforms"]:
+        raise InputError(f"{args.parameters}: platforms: real scans are like {LIKE_REAL}; keep it")
+    protocols = parameters["platforms"].items()
+    measured = [name for name, protocol in protocols if args.shell in protocol["shells"]]
+    scans = [examine(person, name, args.shell, args.slab) for name in measured]
     only_noise = Person(atlas, with_effects(parameters, ["noise"]), args.seed, args.subject)
     equal = equal_protocols(parameters, args.source)
-    without = [examine(only_noise, name, args.shell, args.slab) for name in equal]
+    without = [
+        examine(only_noise, name, args.shell, args.slab) for name in measured if name in equal
+    ]
 
     names = [f"{number:02d}" for number in range(1, PEOPLE + 1)]
     people = [

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from harmonization.files import InputError, read_json, run_command, write_csv
+from harmonization.files import InputError, blamed_on, read_json, run_command, whole_file, write_csv
 from harmonization.images.grids import points_of_mask
 from harmonization.images.nifti import read_image, read_mask
 from harmonization.images.sampling import sample
@@ -97,7 +97,8 @@ def score(
         )
     masks = [read_mask(files[role])[0] > 0 for role in ("mask", "own_mask") if role in files]
     scoring = Scoring(np.all(masks, axis=0), *of_fold, read_json(files["sidecar"]), masks[0])
-    report_coverage(scoring, masks[0])
+    with blamed_on(predicted):
+        report_coverage(scoring, masks[0])
     references = [
         read_image(files[role])[0] if role in files else None
         for role in ("truth", "expected", "expected_variance")
@@ -111,7 +112,7 @@ def score(
                 f"{found.value}; look at the prediction and the target"
             )
     if "slice" in files:
-        with write_csv(files["slice"]) as temporary:
+        with whole_file(files["slice"]) as temporary:
             shown = cut_slice(prediction, measured, affine, scoring, masks[0], labels)
             np.savez_compressed(temporary, **shown)
     return scores
@@ -127,7 +128,7 @@ def report_coverage(scoring: Scoring, measured: np.ndarray) -> None:
     """
     reached, wanted = scoring.coverage, dataclasses.replace(scoring, mask=measured).coverage
     if not reached.any():
-        raise InputError("no voxel of the patches that count lies in all masks; look at the scans")
+        raise InputError("no voxel of the patches that count lies in all masks; look at the scan")
     missed, partly = (reached == 0).sum(), ((reached > 0) & (reached < wanted)).sum()
     if missed or partly:
         print(

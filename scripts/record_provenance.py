@@ -73,9 +73,14 @@ def processor() -> str:
 
 
 def images_of(results: Path) -> dict[str, str]:
-    """Hashes of all images that methods learned from, by path, as the manifests hold them."""
-    found = {}
-    for path in sorted(results.glob("splits/*.json")):
+    """Hashes of all images that methods learned from, by path, as the manifests hold them.
+
+    Manifests of folds that the run no longer scores may name images that have changed since.
+    """
+    found, metrics = {}, results / "metrics.csv"
+    scored = set(pd.read_csv(metrics, dtype=str)["fold"]) if metrics.exists() else {"*"}
+    manifests = (path for fold in scored for path in results.glob(f"splits/fold-{fold}[_.]*json"))
+    for path in sorted(manifests):
         for platforms in read_json(path).get("files", {}).values():
             for roles in platforms.values():
                 for entry in roles.values():

@@ -11,7 +11,7 @@ import numpy as np
 
 from harmonization.data.bids import read_series
 from harmonization.data.preprocessing import denoise
-from harmonization.files import run_command
+from harmonization.files import blamed_on, run_command
 from harmonization.images.coefficients import mean_by_order
 from harmonization.images.gradients import B0_THRESHOLD, volumes_of_shell
 from harmonization.images.nifti import read_image, read_mask, write_image
@@ -47,25 +47,27 @@ def main() -> None:
         signal, bvals, directions = signal[..., used], bvals[used], directions[used]
     level, _ = read_image(args.noise_level)
     scan_mask, _ = read_mask(args.mask)
-    grid = crop_to_brain(*read_mask(args.grid))
+    with blamed_on(args.grid):
+        grid = crop_to_brain(*read_mask(args.grid))
     draws = []
     for number in range(DRAWS):
         noisy = signal.copy()
         rng = generator_of("further noise", args.seed, args.subject, args.platform, number)
         add_noise(noisy, level, rng)
-        image, _, grid_affine = coefficients_on_grid(
-            denoise(noisy, bvals) if args.denoise else noisy,
-            affine,
-            bvals,
-            directions,
-            scan_mask,
-            *grid,
-            args.settings,
-            shell=volumes_of_shell(bvals, args.settings["shell"], args.bval),
-            transform=np.loadtxt(args.transform),
-            scale=args.scale,
-            interpolation=args.interpolation,
-        )
+        with blamed_on(args.dwi):
+            image, _, grid_affine = coefficients_on_grid(
+                denoise(noisy, bvals) if args.denoise else noisy,
+                affine,
+                bvals,
+                directions,
+                scan_mask,
+                *grid,
+                args.settings,
+                shell=volumes_of_shell(bvals, args.settings["shell"], args.bval),
+                transform=np.loadtxt(args.transform),
+                scale=args.scale,
+                interpolation=args.interpolation,
+            )
         draws.append(image)
     variance = np.var(draws, axis=0, ddof=1) / DRAWS
     write_image(args.expected, np.mean(draws, axis=0), grid_affine)

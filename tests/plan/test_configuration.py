@@ -97,11 +97,11 @@ def test_every_method_is_valid_and_says_where_it_comes_from(length):
         ),
         (
             {"platforms": {"Prisma 3T": {"scale": 1}}},
-            "platforms: 'Prisma 3T': give letters, digits, _ and -, and not all, mean or n",
+            "platforms: 'Prisma 3T': give letters, digits, _ and -, but no word of the tables",
         ),
-        (
-            {"platforms": {"all": {"scale": 1}}},
-            "platforms: 'all': give letters, digits, _ and -, and not all, mean or n",
+        *(
+            ({"platforms": {name: {"scale": 1}}}, f"platforms: '{name}': give letters, digits")
+            for name in ("all", "family", "next", "old_sd")
         ),
         ({1: 2}, "unknown key '1' at top level; valid are:"),
         ({"dataset": {"slab": {True: 5}}}, "unknown key 'True' at dataset.slab"),

@@ -36,6 +36,7 @@ CORTEX = 15.0  # mm below the surface; what lies deeper is deep
 # Where real scans were measured: voxel, and the share that blocks do not explain.
 REAL_SCANS = {"cortex": (1.8, 0.20, 0.35), "deep": (2.0, 0.20, 0.40)}
 REAL_SHELL = {1000: 64}
+LIKE_REAL = "prisma_st"  # platform of the phantom whose scanner makes them
 REAL_CORRELATION = 0.70, 0.85
 FINE = 1.4  # mm; thinner voxels are a target of super-resolution
 TO_RESOLVE = 0.08  # share of a fine target that no mean over its source's voxels explains
@@ -226,9 +227,9 @@ def like_real(
     """A scan with the voxels and directions of a real one of `REAL_SCANS`, and its region."""
     parameters = copy.deepcopy(person.parameters)
     like = {"voxel": REAL_SCANS[where][0], "shells": REAL_SHELL}
-    parameters["platforms"]["prisma_st"] |= like
+    parameters["platforms"][LIKE_REAL] |= like
     same = Person(person.atlas, parameters, person.seed, person.name)
-    scan = acquire(same, "prisma_st", "scan", list(REAL_SHELL), slab)
+    scan = acquire(same, LIKE_REAL, "scan", list(REAL_SHELL), slab)
     scan.add_noise()
     points = same.to_atlas(_in_person(scan, points_of_mask(scan.mask > 0, scan.affine)))
     depth = np.linalg.norm(person.atlas.way_to_surface(points), axis=1)
