@@ -13,7 +13,6 @@ from harmonization.classical.iqt_forest import (
     evidence,
     read_voxels,
 )
-from harmonization.files import InputError
 from harmonization.images.coefficients import denormalise
 from harmonization.learning.manifest import Fold
 from harmonization.learning.models import Card, FitSettings, NetworkModel, Specification, build
@@ -165,11 +164,6 @@ def test_the_seed_draws_the_voxels(tmp_path, rng):
     assert all(torch.equal(one[name], same[name]) for name in one)
     assert not torch.equal(one["maps"], other["maps"])
     assert not torch.equal(one["maps"][0], one["maps"][1])
-
-
-def test_no_penalty_at_all_is_refused():
-    with pytest.raises(InputError, match="penalties: holds none"):
-        forest(penalties=[])
 
 
 def simulated(rng, voxels, weights, noise):

@@ -332,6 +332,12 @@ def test_a_broken_file_is_refused(root, content, message):
         read(root, "m")
 
 
+def test_of_alternatives_the_one_that_was_meant_is_explained():
+    change = {"iqt_forest": {"classical": {"penalties": []}}}
+    with pytest.raises(InputError, match=r"classical.penalties: \[\] are 0; give at least 1"):
+        read_methods(EMBEDDED | {"methods": ["iqt_forest"], "overrides": change}, ROOT)
+
+
 @pytest.mark.parametrize(
     ("name", "change", "message"),
     [

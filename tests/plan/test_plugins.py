@@ -123,7 +123,7 @@ def test_the_source_and_python_agree_on_whether_a_fit_is_needed(wing, name):
         ({"width": 3, "rate": 1, "kind": "c"}, "kind: 'c' is not one of"),
         ({"width": 3, "rate": 1, "sizes": [1.5]}, "sizes.0: 1.5 is not of type 'integer'"),
         ({"width": 3, "rate": 1, "sizes": []}, r"sizes: \[\] are 0; give at least 1"),
-        ({"width": 3, "rate": 1, "seed": "x"}, "seed: 'x' is not valid"),
+        ({"width": 3, "rate": 1, "seed": "x"}, "seed: 'x' is not of type 'integer'"),
     ],
 )
 def test_wrong_settings_are_refused(tmp_path, settings, message):

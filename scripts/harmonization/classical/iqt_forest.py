@@ -7,7 +7,6 @@ from typing import NamedTuple, Self
 import numpy as np
 from scipy.ndimage import uniform_filter
 
-from harmonization.files import InputError
 from harmonization.images.coefficients import Statistics, denormalise, mean_by_order, normalise
 from harmonization.images.grids import channels_to_parts, parts_to_channels
 from harmonization.learning.images import ImageModel
@@ -63,8 +62,6 @@ class IqtForest(ImageModel):
         penalties: list[NonNegative] | None,
     ) -> None:
         super().__init__(task, components)
-        if penalties == []:
-            raise InputError("penalties: holds none; give one, or null for Bayesian maps")
         self.trees, self.voxels, self.depth, self.penalties = trees, voxels, depth, penalties
         places = 2 ** (depth + 1) - 1  # the children of place i are 2 i + 1 and 2 i + 2
         self.features = np.full((trees, places), -1)  # that a node splits by; -1 does not split

@@ -1,8 +1,8 @@
 """The interface of every network: from windows of the source to cores of the targets.
 
-A network knows only tensors. Its input is windows (n, c, 11, 11, 11) of the source. Its output for
-a target with r voxels along each edge of a source voxel is (n, c, 7r, 7r, 7r). Both hold normalised
-coefficients.
+A network knows only tensors. Its input is windows (n, c, w, w, w) of the source: w = core + 4 are
+the voxels along an edge of a patch with its border. Its output for a target with r voxels along
+each edge of a source voxel is (n, c, core r, core r, core r). Both hold normalised coefficients.
 """
 
 from abc import ABC, abstractmethod

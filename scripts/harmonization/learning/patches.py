@@ -102,7 +102,7 @@ class PatchData:
             yield self.batch(chosen)
 
     def batch(self, chosen: Tensor) -> tuple[Tensor, Cores]:
-        """Windows (n, c, 11, 11, 11) of the `chosen` patches; targets and masks by platform."""
+        """Windows (n, c, w, w, w) of the `chosen` patches; targets and masks by platform."""
         patches, core = self.patches[chosen.to(self.patches.device)], self.lattice.core
         windows = gather(self.source, patches, core, self.lattice.window)
         cores = {}

@@ -27,6 +27,7 @@ def path_parameters(network: Network) -> int:
     parameters = list(network.requires_grad_().parameters())
     if not parameters:
         return 0
+    # Which parameters are used does not depend on the size of the window.
     window = torch.zeros(1, task.channels, 11, 11, 11, device=parameters[0].device)
     total = 0
     for target in targets:

@@ -154,7 +154,7 @@ def _describe(error: ValidationError, part: str) -> Iterator[str]:
     elif error.validator == "type" and error.validator_value == "array":
         listed = f": [{error.instance}]" if isinstance(error.instance, str | float | int) else ""
         yield f"{where}: {error.instance!r} is no list; give a list{listed}"
-    elif error.validator == "oneOf" and error.context:
+    elif error.validator in ("oneOf", "anyOf") and error.context:
         # The user meant the alternative that no type or name rules out.
         alternatives: dict[int, list[ValidationError]] = {}
         for nested in error.context:
