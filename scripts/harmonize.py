@@ -120,12 +120,15 @@ def read_model(folder: Path, target: str) -> tuple[Model, Card]:
     InputError
         If the folder holds no model, or one of other targets or of scans that nobody has.
     """
+    if not folder.exists():
+        raise InputError(f"{folder}: no such folder; give that of a model")
     if folder.is_file():
         raise InputError(f"{folder}: is a file; give the folder of a model")
     if not (folder / CARD).exists():
         raise InputError(
-            f"{folder}: holds no {CARD}, so it is no model of a method in config/methods; a "
-            "baseline with rules of its own has a program of its own, too"
+            f"{folder}: holds no {CARD}, so it is no model. Models are in "
+            "results/<run>/models/<method>/<target>/fold-<f>_seed-<k>, with 'all' in place of the "
+            "target if one predicts all; a baseline with rules of its own has its own program"
         )
     model, card = load_model(folder)
     if card.input["noise_free"]:

@@ -350,6 +350,10 @@ def missing(scan):
     scan["bval"].unlink()
 
 
+def no_folder(scan):
+    scan["model"] = scan["model"] / "nowhere"
+
+
 def used_folder(scan):
     scan["out"].mkdir()
     (scan["out"] / "mine.txt").touch()
@@ -369,10 +373,11 @@ def used_folder(scan):
         (other_order, "card.json", "takes 6 coefficients, but order 4 has 15"),
         (other_target, "model", "predicts new_st, not connectom"),
         (no_card, "model", "holds no card.json"),
+        (no_folder, "nowhere", "no such folder; give that of a model"),
         (a_file, "card.json", "is a file; give the folder of a model"),
         (old_card, "card.json", "is no card of this version"),
         (other_settings, "card.json", "is no card of this version"),
-        (a_baseline, "gain", "a baseline with rules of its own has a program of its own"),
+        (a_baseline, "gain", "a baseline with rules of its own has its own program"),
         (empty_mask, "mask.nii.gz", "the brain mask is empty"),
         (small_mask, "mask.nii.gz", "shape (3, 3, 3) differs"),
         (not_finite, "dwi.nii.gz", "holds NaN or infinite values"),

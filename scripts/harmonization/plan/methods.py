@@ -280,7 +280,7 @@ def read_methods(config: Settings, root: Path) -> dict[str, Method]:
         _check_components(method, methods, config)
         _check_match(method, methods)
         _check_fit(method)
-    _refuse_equals(methods)
+    _refuse_equals(methods, config["training"])
     labelled: dict[str, str] = {}
     for name in config["methods"]:
         other = labelled.setdefault(methods[name].label, name)
@@ -680,7 +680,7 @@ def _all_needs(method: Method, methods: dict[str, Method]) -> set[str]:
     return found
 
 
-def _refuse_equals(methods: dict[str, Method]) -> None:
+def _refuse_equals(methods: dict[str, Method], length: str) -> None:
     """Refuse two files that resolve to the same fit: their difference would be chance alone."""
     fitted: dict[str, str] = {}
     for method in methods.values():
@@ -691,6 +691,6 @@ def _refuse_equals(methods: dict[str, Method]) -> None:
         other = fitted.setdefault(repr(defined), method.name)
         if other != method.name:
             raise InputError(
-                f"method {method.name}: is fitted exactly like {other}; change a setting, or name "
-                "one of them only"
+                f"method {method.name}: is fitted exactly like {other} with training: {length}; "
+                "change a setting, or name one of them only"
             )
