@@ -10,9 +10,10 @@ from dipy.data import get_fnames
 from scipy.ndimage import gaussian_filter
 
 from harmonization.files import InputError
+from harmonization.images.grids import parts_to_channels
 from harmonization.images.spheres import sphere
 from harmonization.images.spherical_harmonics import harmonics
-from harmonization.images.variation import blocks, fine_variation, power_spectrum
+from harmonization.images.variation import fine_variation, power_spectrum
 
 SHAPE = (24, 24, 24)
 DIRECTIONS = sphere("repulsion100")
@@ -34,8 +35,8 @@ def smooth(rng):
 
 @pytest.mark.parametrize("noise", [0.0, 0.1])
 def test_variation_is_what_blocks_leave_with_noise_or_without(smooth, noise):
-    split = blocks(smooth)
-    rest = split - split.mean(axis=3, keepdims=True)
+    split = parts_to_channels(smooth, 2).reshape(-1, 8, smooth.shape[-1])
+    rest = split - split.mean(axis=1, keepdims=True)
     found = fine_variation(scan_of(smooth, noise), DIRECTIONS, np.ones(SHAPE, dtype=bool))
     assert found.unexplained == pytest.approx((rest**2).mean() / (split**2).mean(), abs=0.01)
     # Smoothed by s, the correlation at distance d is exp(-d^2 / 4 s^2).

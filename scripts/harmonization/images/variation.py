@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from harmonization.files import InputError
+from harmonization.images.grids import parts_to_channels
 from harmonization.images.spherical_harmonics import harmonics
 
 ORDER = 4  # of the fit, of which the part of order 2 counts
@@ -52,7 +53,7 @@ def fine_variation(signal: np.ndarray, directions: np.ndarray, brain: np.ndarray
     if len(directions) < 2 * coefficients:
         raise InputError(f"takes {2 * coefficients} directions; the shell has {len(directions)}")
     even = tuple(slice(0, n // 2 * 2) for n in brain.shape)
-    whole = blocks(brain[even][..., None]).all(axis=3)[..., 0]
+    whole = parts_to_channels(brain[even][..., None], 2).all(axis=-1)
     if not whole.any():
         raise InputError("no block of 2 x 2 x 2 voxels lies in the brain")
     rng = np.random.default_rng(0)
@@ -60,7 +61,10 @@ def fine_variation(signal: np.ndarray, directions: np.ndarray, brain: np.ndarray
     for _ in range(SPLITS):
         order = rng.permutation(len(directions))
         halves = [_second_order(signal, directions, order[start::2]) for start in (0, 1)]
-        first, second = (blocks(half[even])[whole] for half in halves)
+        first, second = (
+            parts_to_channels(half[even], 2)[whole].reshape(-1, 8, half.shape[-1])
+            for half in halves
+        )
         powers[0] += (first * second).mean()
         rest = [half - half.mean(axis=1, keepdims=True) for half in (first, second)]
         powers[1] += (rest[0] * rest[1]).mean()
@@ -98,13 +102,6 @@ def power_spectrum(signal: np.ndarray, directions: np.ndarray) -> np.ndarray:
             first, second = (np.fft.rfft(taper * line, axis=0) for line in lines)
             power += (first * second.conj()).real.mean(axis=(1, 2, 3))[1 : edge // 2 + 1]
     return power / (3 * SPLITS)
-
-
-def blocks(values: np.ndarray) -> np.ndarray:
-    """Blocks (x/2, y/2, z/2, 8, c) of 2 x 2 x 2 voxels of `values` (x, y, z, c)."""
-    x, y, z, channels = values.shape
-    split = values.reshape(x // 2, 2, y // 2, 2, z // 2, 2, channels)
-    return split.transpose(0, 2, 4, 1, 3, 5, 6).reshape(x // 2, y // 2, z // 2, 8, channels)
 
 
 def _second_order(signal: np.ndarray, directions: np.ndarray, chosen: np.ndarray) -> np.ndarray:
