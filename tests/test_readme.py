@@ -43,8 +43,8 @@ COMPARED_CAPACITY = [
     *(("msp_espcn", other) for other in ("large_shared", "mtl_cascade_matched")),
     *(("msp_espcn", other) for other in ("mtl_cross_stitch", "mtl_nddr", "ensemble_mean")),
     ("ridge_5", "ridge"),
-    *(("espcn_wide", "espcn"), ("ensemble_mean", "espcn"), ("msp_diqt", "diqt_rn4")),
-    ("msp_diqt", "msp_espcn"),
+    *(("espcn_wide", "espcn"), ("ensemble_mean", "espcn"), ("large_shared", "large_single")),
+    *(("msp_espcn", "large_single"), ("msp_diqt", "diqt_rn4"), ("msp_diqt", "msp_espcn")),
 ]
 SELECTION = [
     *("espcn", "espcn_linear", "msp_espcn", "msp_linear", "msp_best", "msp_selected_on_test"),
