@@ -438,7 +438,8 @@ def test_a_patch_that_a_scan_does_not_reach_is_left_out(command, to_score, tmp_p
     write_image(tmp_path / "own.nii", np.zeros_like(own), AFFINE)
     status, error = command("evaluate", to_score)
     assert status == 1
-    assert "prediction.nii: no voxel of the patches that count lies in all masks" in error
+    said = "no voxel of the patches that count lies in all masks"
+    assert error.startswith(f"error: {to_score['prediction']}: {said}")
 
 
 def test_the_fold_decides_which_patches_are_scored(command, to_score):

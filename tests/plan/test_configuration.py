@@ -100,7 +100,10 @@ def test_every_method_is_valid_and_says_where_it_comes_from(length):
             "platforms: 'Prisma 3T': give letters, digits, _ and -, but no word of the tables",
         ),
         *(
-            ({"platforms": {name: {"scale": 1}}}, f"platforms: '{name}': give letters, digits")
+            (
+                {"platforms": {name: {"scale": 1}}},
+                f"platforms: '{name}': give letters, digits, _ and -, but no word of the tables",
+            )
             for name in ("all", "family", "next", "old_sd")
         ),
         ({1: 2}, "unknown key '1' at top level; valid are:"),
