@@ -121,6 +121,15 @@ class Node:
         """Change the node as an administrator does."""
         subprocess.run(["scontrol", "update", f"NodeName={self.host}", *changes], check=True)
 
+    def suspend(self, seconds: float) -> None:
+        """Stop the processes of all running jobs for a while."""
+        jobs = self.ask("squeue", "--noheader", "--states=RUNNING", "--format=%i").split()
+        for job in jobs:
+            subprocess.run(["scontrol", "suspend", job], check=True)
+        time.sleep(seconds)
+        for job in jobs:
+            subprocess.run(["scontrol", "resume", job], check=True)
+
     def state(self) -> str:
         """State of the node, as Slurm sees it."""
         return self.ask("sinfo", "--noheader", "--partition=low", "--format=%T").strip()

@@ -82,7 +82,7 @@ def test_a_run_on_slurm_gives_the_same_bytes_in_few_allocations(node, own, tmp_p
 
 @pytest.fixture(scope="module")
 def training(tmp_path_factory):
-    """A configuration whose networks train for half a minute or more."""
+    """A configuration whose networks train for long enough to be disturbed."""
     config = yaml.safe_load((ROOT / "tests/tiny.yaml").read_text())
     phases = [{"steps": 1500, "learning_rate": 1.0e-3}]
     short = {"batch_size": 4, "validate_every": 100, "phases": phases}
@@ -128,10 +128,17 @@ def wait_for_step(folder: Path, target: str) -> None:
     wait_for(lambda: "step 300/1500" in log_of(folder, target), seconds=300)
 
 
-def test_a_training_that_is_out_of_time_goes_on_in_the_next_job(copied_run, training, undisturbed):
+def test_a_training_that_is_out_of_time_goes_on_in_the_next_job(
+    node, copied_run, training, undisturbed
+):
     slow = TARGETS[1:]
-    time = ["--set-resources", "fit:runtime=attempt"]  # minutes
-    assert_finished(on_slurm(copied_run, training, *time, "--", *weights(slow)), copied_run)
+    time = ["--set-resources", "fit:runtime=1 if attempt == 1 else 30"]  # minutes
+    process = on_slurm(copied_run, training, *time, "--", *weights(slow))
+    begun = "step 100/1500"
+    wait_for(lambda: any(begun in log_of(copied_run, slow[0], n) for n in (None, 1)), seconds=300)
+    # However fast this machine is, the training lasts longer than its first job's minute.
+    node.suspend(seconds=60)
+    assert_finished(process, copied_run)
     assert digests(copied_run, slow) == digests(undisturbed, slow)
     assert "the job's time is nearly over: stopped after step" in log_of(copied_run, slow[0], 1)
     assert "go on after step" in log_of(copied_run, slow[0])
