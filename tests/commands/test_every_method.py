@@ -241,6 +241,7 @@ def assert_blind(fit, fold, blind_fold, method, again=False):
         assert sha256(first / name) == sha256(second / name)
 
 
+@pytest.mark.slow
 def test_what_selects_on_the_test_subject_does_not_pass(fit, fold, blind_fold):
     leaking = [name for name in MODELS if name not in HONEST]
     assert leaking == ["msp_selected_on_test"]

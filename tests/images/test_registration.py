@@ -67,7 +67,7 @@ def test_a_known_pose_is_found_to_half_a_voxel(atlas, target, voxel):
     assert error.max() < 1.2
 
 
-@pytest.mark.parametrize("subject", ["01", "02"])
+@pytest.mark.parametrize("subject", ["01", pytest.param("02", marks=pytest.mark.slow)])
 def test_no_registration_stops_on_its_way(atlas, subject):
     """Around the world's origin, turns and shifts depend on each other: these were 1 mm off."""
     parameters = with_effects(PARAMETERS, [e for e in EFFECTS if e != "distortion"])
@@ -129,7 +129,10 @@ def test_how_much_of_an_effect_is_registration(atlas, effect):
         assert share > 1.5  # mutual information takes it for a move
 
 
-@pytest.mark.parametrize(("subject", "target"), [("04", "connectom_sa"), ("03", "prisma_st")])
+@pytest.mark.parametrize(
+    ("subject", "target"),
+    [("04", "connectom_sa"), pytest.param("03", "prisma_st", marks=pytest.mark.slow)],
+)
 def test_a_few_thick_slices_do_not_stretch_the_head(atlas, subject, target):
     """As few as at coarser levels; they once fitted best when stretched by 1 to 2 mm."""
     person = Person(atlas, with_effects(PARAMETERS, ["distortion"]), 2019, subject)

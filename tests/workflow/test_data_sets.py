@@ -48,6 +48,7 @@ def same_files(made, results, pattern):
     return len(files)
 
 
+@pytest.mark.slow
 def test_ones_own_data_set_gives_the_same_images(own, results):
     made = own / "results/own"
     assert same_files(made, results, "sh/scan/*.nii") == 3 * 2 * 2
@@ -396,6 +397,7 @@ def test_a_derivative_can_be_denoised_and_lowered(own_data):
     assert len([job for job in jobs if job.startswith("Lower")]) == 3
 
 
+@pytest.mark.slow
 def test_the_open_run_has_a_plan_without_its_data(tmp_path):
     jobs = planned(tmp_path, config=ROOT / "config/open_sr.yaml")
     assert sum(job.startswith("Download") for job in jobs) == 41  # scans, and their description

@@ -21,6 +21,7 @@ from conftest import OWN, ROOT, snakemake, write_study
 from harmonization.files import sha256
 from harmonization.plan.configuration import merge
 
+pytestmark = pytest.mark.slow
 RAW = {
     **OWN,
     "run": "raw",
@@ -322,7 +323,6 @@ def test_an_older_file_in_the_place_of_another_is_a_change_too(own, changed, nam
     assert planned_rules(own, own / "run.yaml") == expected
 
 
-@pytest.mark.slow
 def test_a_call_that_was_cut_short_leaves_nothing_stale(own, tmp_path):
     """What a finished job wrote with the same content as before must not hide the change."""
     folder = tmp_path / "cut"
@@ -413,7 +413,6 @@ RAW_FILES = {
 }
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", RAW_FILES)
 def test_a_changed_raw_file_reaches_all_that_it_touches(raw, changed, name):
     path, change, expected = RAW_FILES[name]
@@ -421,7 +420,6 @@ def test_a_changed_raw_file_reaches_all_that_it_touches(raw, changed, name):
     assert planned_rules(raw, raw / "run.yaml") == expected
 
 
-@pytest.mark.slow
 def test_a_change_of_the_preprocessing_starts_there(raw, tmp_path):
     config = configured(raw, tmp_path, {"denoising": "none"})
     jobs = planned_rules(raw, config)
@@ -431,7 +429,6 @@ def test_a_change_of_the_preprocessing_starts_there(raw, tmp_path):
     assert not {"denoise_raw", "write_scan", "validate_scan"} & set(planned_rules(raw, config))
 
 
-@pytest.mark.slow
 def test_a_study_of_limited_data_ends_with_its_own_table_alone(own, tmp_path):
     shutil.copytree(own, tmp_path / "limited", symlinks=True)
     shutil.rmtree(tmp_path / "limited/results/own/tables")
@@ -469,7 +466,6 @@ def run_again(folder, config, targets):
     }
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "changes", "files"),
     [

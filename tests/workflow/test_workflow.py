@@ -316,6 +316,7 @@ def test_other_settings_of_a_method_train_only_what_they_touch(run, tmp_path):
     }
 
 
+@pytest.mark.slow
 def test_scans_simulated_again_have_the_same_bytes(results, tmp_path):
     """The test of a user's own data set repeats what follows from the scans."""
     stems = [
@@ -331,6 +332,7 @@ def test_scans_simulated_again_have_the_same_bytes(results, tmp_path):
         assert sha256(made) == sha256(results / file), file
 
 
+@pytest.mark.slow
 def test_a_method_learns_nothing_from_the_test_subject(copied_run):
     """Without the test subject's images and masks, all fits give the same bytes again."""
     folder = copied_run
