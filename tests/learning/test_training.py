@@ -299,6 +299,17 @@ def test_units_without_variation_are_dead():
     assert dead_units(network, data)["features.1"] == pytest.approx(0.3)
 
 
+@pytest.mark.parametrize(("killed", "said"), [(3, []), (10, ["25% of the units of features.1"])])
+def test_a_training_says_that_units_are_dead(gained_fold, killed, said):
+    network = Espcn(Task(6, gained_fold.scales, "t", 0), width=80)
+    with torch.no_grad():
+        network.features[0].bias[:killed] = -1e3
+    settings = SETTINGS | {"phases": [{"steps": 1, "learning_rate": 1e-3}]}
+    lines: list[str] = []
+    NetworkModel(network).fit(gained_fold, FitSettings(training=settings, report=lines.append))
+    assert [line.split(" are dead: ")[0] for line in lines if "dead" in line] == said
+
+
 def test_the_branches_of_msp_live_and_learn():
     """All units vary and every layer of every branch has a gradient, after a real warm-up."""
     data = make_patch_data(scales=SCALES)

@@ -35,6 +35,7 @@ from harmonization.learning.training import Progress, dead_units, train, validat
 from harmonization.plan.plugins import class_name, module_of
 
 WEIGHTS, CARD, HISTORY = "weights.safetensors", "card.json", "history.csv"
+TOLD = 0.1  # share of a layer's units from which a training says that they are dead
 
 
 @dataclass(frozen=True)
@@ -301,12 +302,19 @@ class NetworkModel(Model):
             settings.report,
             settings.checkpoints,
         )
+        dead = dead_units(self.network, validation)
+        for layer, share in dead.items():
+            if share >= TOLD:
+                settings.report(
+                    f"{share:.0%} of the units of {layer} are dead: a lower rate, a longer warm-up"
+                    " or another weight decay may do better"
+                )
         return Outcome(
             {
                 "precision": str(precision).removeprefix("torch."),
                 "best_step": result.best.step,
                 "validation_mse": result.best.validation_mse,
-                "dead_units": dead_units(self.network, validation),
+                "dead_units": dead,
                 **result.weighting,
                 **self.network.report(validation),
             },
