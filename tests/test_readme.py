@@ -276,6 +276,29 @@ def test_comparisons_of_long_trainings_follow_from_the_scores(runs, pairs, title
         assert numbers_in(row[7:]) == pytest.approx([by_excess.mean(axis=None)], abs=0.06)
 
 
+def test_the_table_of_dead_units_follows_from_the_trainings():
+    models = scores_of("warm_up").set_index(["warm_up", "method", "target", "fold"]).sort_index()
+    scores = scores_of("phantom_small_selection")
+    scores = (
+        scores[scores["metric"] == "patch_mse"].set_index(["method", "target", "fold"]).sort_index()
+    )
+    _, rows = table_of("docs/results.md", "### Dead units", 0)
+    warm_ups = models.index.unique("warm_up")
+    for row, warm_up in zip(rows, warm_ups, strict=True):
+        of_warm_up = models.loc[warm_up]
+        dead = 100 * of_warm_up.loc["espcn_linear", "dead_units"]
+        changes = [
+            100 * (of_warm_up.loc[method, "patch_mse"] / scores.loc[other, "value"] - 1).mean()
+            for method, other in (("espcn_linear", "espcn"), ("msp_linear", "msp_espcn"))
+        ]
+        assert int(row[0].replace(",", "")) == warm_up
+        assert row[1] == f"{dead.min():.0f} to {dead.max():.0f}"
+        assert numbers_in(row[2:]) == pytest.approx(changes, abs=0.006)
+    # The second is the run on selection itself.
+    again = models.loc[warm_ups[1], "patch_mse"]
+    assert list(again) == list(scores.loc[again.index, "value"])
+
+
 def test_the_table_of_a_longer_second_phase_follows_from_its_scores():
     scores = scores_of("phantom_small_gentle").set_index(["run", "method", "metric", "target"])
     values = 1000 * scores["value"].sort_index()
