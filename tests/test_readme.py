@@ -60,6 +60,12 @@ OTHER_PHANTOMS = [
     *("mtl_cross_stitch", "mtl_cascade", "msp_espcn", "msp_self"),
 ]
 SECOND_PHASES = ("msp_espcn", "msp_self")
+# Rivals with a warm-up, and the run that trained them without.
+WARMED_UP = {
+    "espcn": "phantom_small_capacity",
+    "mtl_hard": "phantom_small_long",
+    "espcn_wide": "phantom_small_capacity",
+}
 SIGNAL = [
     *("identity", "denoised", "noise_free", "affine", "ridge", "ridge_mlp", "ridge_cnn"),
     *("espcn", "espcn_long", "mtl_hard", "msp_espcn", "rescan", "truth"),
@@ -277,7 +283,9 @@ def test_comparisons_of_long_trainings_follow_from_the_scores(runs, pairs, title
 
 
 def test_the_table_of_dead_units_follows_from_the_trainings():
-    models = scores_of("warm_up").set_index(["warm_up", "method", "target", "fold"]).sort_index()
+    trainings = scores_of("warm_up")
+    of_rivals = trainings["method"].isin(WARMED_UP)
+    models = trainings[~of_rivals].set_index(["warm_up", "method", "target", "fold"]).sort_index()
     scores = scores_of("phantom_small_selection")
     scores = (
         scores[scores["metric"] == "patch_mse"].set_index(["method", "target", "fold"]).sort_index()
@@ -297,6 +305,14 @@ def test_the_table_of_dead_units_follows_from_the_trainings():
     # The second is the run on selection itself.
     again = models.loc[warm_ups[1], "patch_mse"]
     assert list(again) == list(scores.loc[again.index, "value"])
+    _, rows = table_of("docs/results.md", "### Dead units", 1)
+    for row, (method, run) in zip(rows, WARMED_UP.items(), strict=True):
+        warmed = trainings[trainings["method"] == method].set_index("target")
+        of_fold = "method == @method and fold == 0 and region == 'brain' and metric == 'patch_mse'"
+        cold = scores_of(run).query(of_fold).set_index("target")["value"]
+        changes = (100 * (warmed["patch_mse"] / cold - 1))[TARGETS[:2]]
+        assert row[:2] == [label_of(method), f"{warmed['warm_up'].iloc[0]:,}"]
+        assert numbers_in(row[2:]) == pytest.approx(list(changes), abs=0.006)
 
 
 def test_the_table_of_a_longer_second_phase_follows_from_its_scores():
