@@ -306,13 +306,14 @@ def test_the_table_of_dead_units_follows_from_the_trainings():
     again = models.loc[warm_ups[1], "patch_mse"]
     assert list(again) == list(scores.loc[again.index, "value"])
     _, rows = table_of("docs/results.md", "### Dead units", 1)
-    for row, (method, run) in zip(rows, WARMED_UP.items(), strict=True):
-        warmed = trainings[trainings["method"] == method].set_index("target")
-        of_fold = "method == @method and fold == 0 and region == 'brain' and metric == 'patch_mse'"
-        cold = scores_of(run).query(of_fold).set_index("target")["value"]
-        changes = (100 * (warmed["patch_mse"] / cold - 1))[TARGETS[:2]]
-        assert row[:2] == [label_of(method), f"{warmed['warm_up'].iloc[0]:,}"]
-        assert numbers_in(row[2:]) == pytest.approx(list(changes), abs=0.006)
+    warmed_up = trainings[of_rivals].groupby(["method", "fold"], sort=False)
+    for row, ((method, fold), warmed) in zip(rows, warmed_up, strict=True):
+        of_fold = f"method == @method and fold == {fold} and region == 'brain'"
+        cold = scores_of(WARMED_UP[method]).query(f"{of_fold} and metric == 'patch_mse'")
+        errors = [table.set_index("target") for table in (warmed, cold)]
+        changes = (100 * (errors[0]["patch_mse"] / errors[1]["value"] - 1))[TARGETS[:2]]
+        assert row[:3] == [label_of(method), str(fold), f"{warmed['warm_up'].iloc[0]:,}"]
+        assert numbers_in(row[3:]) == pytest.approx(list(changes), abs=0.006)
 
 
 def test_the_table_of_a_longer_second_phase_follows_from_its_scores():
