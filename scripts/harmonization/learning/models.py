@@ -35,7 +35,7 @@ from harmonization.learning.training import Progress, dead_units, train, validat
 from harmonization.plan.plugins import class_name, module_of
 
 WEIGHTS, CARD, HISTORY = "weights.safetensors", "card.json", "history.csv"
-TOLD = 0.1  # share of a layer's units from which a training says that they are dead
+MANY_DEAD = 0.1  # share of a layer's units from which a training says that they are dead
 
 
 @dataclass(frozen=True)
@@ -304,7 +304,7 @@ class NetworkModel(Model):
         )
         dead = dead_units(self.network, validation)
         for layer, share in dead.items():
-            if share >= TOLD:
+            if share >= MANY_DEAD:
                 settings.report(
                     f"{share:.0%} of the units of {layer} are dead: a lower rate, a longer warm-up"
                     " or another weight decay may do better"
