@@ -283,13 +283,10 @@ def test_comparisons_of_long_trainings_follow_from_the_scores(runs, pairs, title
 
 
 def test_the_table_of_dead_units_follows_from_the_trainings():
-    trainings = scores_of("warm_up")
-    of_rivals = trainings["method"].isin(WARMED_UP)
-    models = trainings[~of_rivals].set_index(["warm_up", "method", "target", "fold"]).sort_index()
-    scores = scores_of("phantom_small_selection")
-    scores = (
-        scores[scores["metric"] == "patch_mse"].set_index(["method", "target", "fold"]).sort_index()
-    )
+    models = scores_of("warm_up").query("method not in @WARMED_UP")
+    models = models.set_index(["warm_up", "method", "target", "fold"]).sort_index()
+    scores = scores_of("phantom_small_selection").query("metric == 'patch_mse'")
+    scores = scores.set_index(["method", "target", "fold"]).sort_index()
     _, rows = table_of("docs/results.md", "### Dead units", 0)
     warm_ups = models.index.unique("warm_up")
     for row, warm_up in zip(rows, warm_ups, strict=True):
@@ -305,8 +302,12 @@ def test_the_table_of_dead_units_follows_from_the_trainings():
     # The second is the run on selection itself.
     again = models.loc[warm_ups[1], "patch_mse"]
     assert list(again) == list(scores.loc[again.index, "value"])
+
+
+def test_the_table_of_warmed_up_rivals_follows_from_their_scores():
+    rivals = scores_of("warm_up").query("method in @WARMED_UP")
+    warmed_up = rivals.groupby(["method", "fold"], sort=False)
     _, rows = table_of("docs/results.md", "### Dead units", 1)
-    warmed_up = trainings[of_rivals].groupby(["method", "fold"], sort=False)
     for row, ((method, fold), warmed) in zip(rows, warmed_up, strict=True):
         of_fold = f"method == @method and fold == {fold} and region == 'brain'"
         cold = scores_of(WARMED_UP[method]).query(f"{of_fold} and metric == 'patch_mse'")
